@@ -1,0 +1,53 @@
+//! The parts of the help that are not about one option: examples, how tests look, exit codes.
+
+use crate::verdict::exit_code_table;
+
+/// What `-h` ends with.
+pub(super) const SHORT: &str = "`--help` says more about each option, with examples and the exit codes.";
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo loadtest                              every load test of this package
+  cargo loadtest --workspace --list           what there is
+  cargo loadtest buy                          tests whose id contains `buy`
+  cargo loadtest -p shop --duration 5m        one package, each test for five minutes
+  cargo loadtest --stage 10s:50 --stage 1m:50 --stage 10s:0
+                                              ramp to 50 virtual users, hold, ramp down
+  cargo loadtest -e BASE_URL=http://10.0.0.7:8080
+                                              hand a value to `vu.env(\"BASE_URL\")`
+  cargo loadtest --threshold 'http_req_failed: rate<1%'
+                                              one limit more
+  cargo loadtest --save-baseline main         on the old code, then on the new code:
+  cargo loadtest --baseline main              compare
+  cargo loadtest --format json > run.json     results for a program
+
+A load test:
+  #[cfg(test)]
+  mod tests {
+      use loadtest_runtime::prelude::*;
+
+      #[load_test(vus = 10, duration = \"30s\", thresholds = [\"http_req_failed: rate<1%\"])]
+      async fn front_page(vu: &mut Vu) -> Result<()> {
+          let res = vu.http().get(\"http://127.0.0.1:8080/\").send().await?;
+          vu.check(\"is there\", res.status() == 200);
+          Ok(())
+      }
+  }
+
+Units:
+  Times are written 500ms, 30s, 1m30s, 2h; sizes 64kB; shares 1% or 0.01.
+
+Environment:
+  LOADTEST_STORE          directory of runs and baselines; `store` in loadtest.toml, else .loadtest
+                          at the workspace's root
+  CARGO_TARGET_<T>_RUNNER the program that starts a test binary, as `cargo test` uses it; that of
+                          the configuration files is honoured too
+  NO_COLOR                no colours
+
+Ctrl-C winds a test down: teardown, summary and report still come. A second one ends it at once.
+";
+
+/// What `--help` ends with.
+pub(super) fn long() -> String {
+    format!("{EXAMPLES}\nExit codes, the most severe of all tests:\n{}", exit_code_table("  "))
+}

@@ -1,0 +1,100 @@
+use clap::CommandFactory;
+use loadtest_core::options::ExecutorKind;
+
+use super::*;
+
+fn command(line: &str) -> Result<Command, Stop> {
+    parse(line.split_whitespace().map(OsString::from))
+}
+
+fn args(line: &str) -> Args {
+    match command(line) {
+        Ok(Command::Run(args)) => *args,
+        other => panic!("`{line}` is not a run: {other:?}"),
+    }
+}
+
+fn message(line: &str) -> String {
+    match command(line) {
+        Err(stop) => stop.0.to_string(),
+        Ok(other) => panic!("`{line}` was understood: {other:?}"),
+    }
+}
+
+#[test]
+fn the_command_is_well_formed_and_every_option_has_help_and_a_heading() {
+    Args::command().debug_assert();
+    for option in Args::command().get_arguments() {
+        if matches!(option.get_id().as_str(), "help" | "version") {
+            continue;
+        }
+        assert!(option.get_help().is_some(), "{}", option.get_id());
+        assert!(option.get_help_heading().is_some(), "{}", option.get_id());
+    }
+}
+
+#[test]
+fn cargo_and_the_shell_may_both_start_it() {
+    assert_eq!(args("cargo-loadtest loadtest seats").filters, ["seats"]);
+    assert_eq!(args("cargo-loadtest seats").filters, ["seats"]);
+    assert_eq!(args("cargo-loadtest loadtest loadtest").filters, ["loadtest"]);
+    assert!(args("cargo-loadtest loadtest").filters.is_empty());
+}
+
+#[test]
+fn a_filter_is_never_taken_for_a_slip_in_a_subcommand() {
+    assert_eq!(args("cargo-loadtest loadtest completion help").filters, ["completion", "help"]);
+    assert!(matches!(command("cargo-loadtest loadtest completions bash"), Ok(Command::Completions(_))));
+}
+
+#[test]
+fn options_of_the_load_become_overrides() {
+    let overrides = args("x --vus 5 --duration 1m30s -e A=1=2 --tag region=eu --threshold checks:rate>0.9");
+    let overrides = overrides.overrides();
+    assert_eq!(overrides.executor().expect("one shape"), ExecutorKind::ConstantVus);
+    assert_eq!(overrides.duration, Some(Duration::from_secs(90)));
+    assert_eq!(overrides.env["A"], "1=2");
+    assert_eq!(overrides.tags["region"], "eu");
+    assert_eq!(overrides.thresholds[0].metric, "checks");
+    let ramp = args("x --stage 1s:5,2s:5 --stage 1s:0").overrides();
+    assert_eq!(ramp.stages.map(|stages| stages.len()), Some(3));
+    assert_eq!(args("x").overrides(), Options::default());
+}
+
+#[test]
+fn mistakes_have_the_words_and_hints_of_the_attribute() {
+    assert!(message("x --duration 5q").contains("hint: "));
+    assert!(message("x --stage 5s").contains("write DURATION:TARGET"));
+    assert!(message("x --threshold checks:rat>0.9").contains("did you mean"));
+    assert!(message("x --vus 0").contains("counts from 1"));
+    assert!(message("x --summary-trend-stats avg,p95").contains("p(95)"));
+    assert!(message("x --summary-trend-stats rate").contains("hint: "));
+    assert!(message("x --save-baseline ../main").contains("not a name"));
+    assert!(message("x -e CARGO_LOADTEST_SURELY_UNSET").contains("not in the environment"));
+    assert!(message("x --stage 1s:5 --duration 1s").contains("cannot be used with"));
+    assert!(message("x --exact").contains("FILTER"));
+}
+
+#[test]
+fn wrong_usage_exits_2_and_help_exits_0() {
+    assert_eq!(command("x --no-such-option").map(|_| ()).map_err(|s| s.0.exit_code()), Err(2));
+    assert_eq!(command("x --help").map(|_| ()).map_err(|s| s.0.exit_code()), Err(0));
+}
+
+#[test]
+fn help_tells_defaults_examples_and_every_exit_code() {
+    let help = Args::command().render_long_help().to_string();
+    for part in ["[default: loadtest]", "Examples:", "Selecting tests:", "Judging:", "Baselines:"] {
+        assert!(help.contains(part), "{part} is missing");
+    }
+    for (code, meaning) in crate::verdict::EXIT_CODES {
+        assert!(help.contains(&format!("{:>3}  {meaning}", code.number())), "{meaning} is missing");
+    }
+}
+
+#[test]
+fn completions_know_the_options() {
+    let mut script = Vec::new();
+    clap_complete::generate(clap_complete::Shell::Bash, &mut Args::command(), "cargo-loadtest", &mut script);
+    assert!(String::from_utf8_lossy(&script).contains("--save-baseline"));
+}

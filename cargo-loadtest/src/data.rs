@@ -1,0 +1,232 @@
+//! A run in memory, as comparisons and reports read it: the document and its intervals, with the sums
+//! over any selection of series.
+//!
+//! The main types are [`RunData`] and [`TestData`]. Sums are merged from the one-second intervals, which
+//! is exact, so this is the only place that adds anything up.
+
+use std::collections::{BTreeMap, HashMap};
+
+use loadtest_core::metric::{Builtin, MetricDef, Tags, Totals, tag};
+use loadtest_core::results::{Interval, RunDocument, SeriesDef, SeriesId, TestDocument};
+
+/// A run with the intervals of its tests.
+#[derive(Debug, Clone)]
+pub struct RunData {
+    /// The document; its tests are in `tests`, in the same order.
+    pub document: RunDocument,
+    /// The tests with their intervals.
+    pub tests: Vec<TestData>,
+}
+
+/// A test with its intervals.
+#[derive(Debug, Clone)]
+pub struct TestData {
+    /// The document's part.
+    pub document: TestDocument,
+    /// One-second intervals, ascending by index.
+    pub intervals: Vec<Interval>,
+    series: HashMap<SeriesId, SeriesDef>,
+}
+
+impl TestData {
+    /// Puts a test's document and intervals together.
+    pub fn new(document: TestDocument, intervals: Vec<Interval>) -> Self {
+        let series =
+            intervals.iter().flat_map(|i| &i.new_series).map(|def| (def.id, def.clone())).collect();
+        Self { document, intervals, series }
+    }
+
+    /// Every series' definition, ascending by id.
+    pub fn series(&self) -> Vec<&SeriesDef> {
+        let mut all: Vec<_> = self.series.values().collect();
+        all.sort_by_key(|def| def.id);
+        all
+    }
+
+    /// Every metric that has data, in the order of first use.
+    pub fn metrics(&self) -> Vec<MetricDef> {
+        let mut all: Vec<MetricDef> = Vec::new();
+        for def in self.series() {
+            if all.iter().all(|known| known.name != def.metric.name) {
+                all.push(def.metric.clone());
+            }
+        }
+        all
+    }
+
+    /// The sum of a metric over the series that `select` takes and the whole test.
+    pub fn total(&self, metric: &str, select: impl Fn(&Tags) -> bool) -> Totals {
+        let mut sum = Totals::default();
+        for part in self.per_interval(metric, select) {
+            sum.merge(&part);
+        }
+        sum
+    }
+
+    /// The same for each interval, in their order.
+    pub fn per_interval(&self, metric: &str, select: impl Fn(&Tags) -> bool) -> Vec<Totals> {
+        let chosen: Vec<SeriesId> = self
+            .series
+            .values()
+            .filter(|def| def.metric.name == metric && select(&def.tags))
+            .map(|def| def.id)
+            .collect();
+        let sum = |interval: &Interval| {
+            let mut sum = Totals::default();
+            for (id, totals) in &interval.series {
+                if chosen.contains(id) {
+                    sum.merge(totals);
+                }
+            }
+            sum
+        };
+        self.intervals.iter().map(sum).collect()
+    }
+
+    /// The sums of a metric over the whole test, one for each key that `key` makes of a series' tags; series
+    /// without a key are left out.
+    pub fn total_by<K: Ord>(&self, metric: &str, key: impl Fn(&Tags) -> Option<K>) -> BTreeMap<K, Totals> {
+        let mut sums = BTreeMap::new();
+        for (key, parts) in self.per_interval_by(metric, key) {
+            let mut sum = Totals::default();
+            parts.iter().for_each(|part| sum.merge(part));
+            sums.insert(key, sum);
+        }
+        sums
+    }
+
+    /// The same for each interval, in their order.
+    pub fn per_interval_by<K: Ord>(
+        &self,
+        metric: &str,
+        key: impl Fn(&Tags) -> Option<K>,
+    ) -> BTreeMap<K, Vec<Totals>> {
+        let mut rows: BTreeMap<K, usize> = BTreeMap::new();
+        let mut row_of: HashMap<SeriesId, usize> = HashMap::new();
+        for def in self.series.values().filter(|def| def.metric.name == metric) {
+            if let Some(key) = key(&def.tags) {
+                let next = rows.len();
+                row_of.insert(def.id, *rows.entry(key).or_insert(next));
+            }
+        }
+        let mut sums = vec![vec![Totals::default(); self.intervals.len()]; rows.len()];
+        for (column, interval) in self.intervals.iter().enumerate() {
+            for (id, totals) in &interval.series {
+                if let Some(row) = row_of.get(id) {
+                    sums[*row][column].merge(totals);
+                }
+            }
+        }
+        rows.into_iter().map(|(key, row)| (key, std::mem::take(&mut sums[row]))).collect()
+    }
+
+    /// Mean time in milliseconds by which iterations started later than intended: the difference of the
+    /// means from intended and from actual start. `None` without iterations.
+    pub fn schedule_lag_ms(&self) -> Option<f64> {
+        let mean = |metric: Builtin| self.total(metric.name(), |_| true).mean();
+        let lag = mean(Builtin::IterationScheduledDuration)? - mean(Builtin::IterationDuration)?;
+        Some(lag.max(0.0))
+    }
+
+    /// What the load generator used over the whole test.
+    pub fn generator_use(&self) -> GeneratorUse {
+        let states = || self.intervals.iter().map(|interval| &interval.generator);
+        let (mut cpu_seconds, mut seconds) = (0.0, 0.0);
+        for interval in &self.intervals {
+            if let Some(cpu) = interval.generator.cpu {
+                cpu_seconds += cpu * interval.seconds;
+                seconds += interval.seconds;
+            }
+        }
+        GeneratorUse {
+            cpu_mean: (seconds > 0.0).then(|| cpu_seconds / seconds),
+            cpu_max: states().filter_map(|state| state.cpu).reduce(f64::max),
+            steal_max: states().filter_map(|state| state.steal).reduce(f64::max),
+            rss_max: states().filter_map(|state| state.rss_bytes).max(),
+            max_stall_ms: states().map(|state| state.max_stall_ms).fold(0.0, f64::max),
+            lost_samples: states().map(|state| state.lost_samples).max().unwrap_or(0),
+        }
+    }
+
+    /// What the service used over the whole test; `None` if the test started none as a process.
+    pub fn service_use(&self) -> Option<ServiceUse> {
+        let (mut cpu_seconds, mut seconds) = (0.0, 0.0);
+        let (mut cpu_max, mut rss_max) = (0.0, 0);
+        for interval in &self.intervals {
+            if let Some(state) = &interval.service {
+                cpu_seconds += state.cpu_cores * interval.seconds;
+                seconds += interval.seconds;
+                cpu_max = f64::max(cpu_max, state.cpu_cores);
+                rss_max = rss_max.max(state.rss_bytes);
+            }
+        }
+        (seconds > 0.0).then(|| ServiceUse { cpu_mean: cpu_seconds / seconds, cpu_max, rss_max })
+    }
+
+    /// The values of a tag that occur with a metric, sorted.
+    pub fn tag_values(&self, metric: &str, tag: &str) -> Vec<String> {
+        let mut values: Vec<String> = self
+            .series
+            .values()
+            .filter(|def| def.metric.name == metric)
+            .filter_map(|def| def.tags.get(tag).cloned())
+            .collect();
+        values.sort();
+        values.dedup();
+        values
+    }
+
+    /// Seconds that the load took, at least one interval's length.
+    pub fn seconds(&self) -> f64 {
+        let measured: f64 = self.intervals.iter().map(|interval| interval.seconds).sum();
+        if measured > 0.0 { measured } else { self.document.outcome.load_seconds.max(f64::MIN_POSITIVE) }
+    }
+
+    /// The trend that stands for "latency" in this test: HTTP requests if there are any, else operations of
+    /// `vu.measure`, else iterations.
+    pub fn latency_metric(&self) -> &'static str {
+        [Builtin::HttpReqDuration, Builtin::MeasureDuration, Builtin::IterationDuration]
+            .into_iter()
+            .map(Builtin::name)
+            .find(|name| self.series.values().any(|def| def.metric.name == *name))
+            .unwrap_or(Builtin::IterationDuration.name())
+    }
+}
+
+/// The load generator over a test.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GeneratorUse {
+    /// Mean CPU time of the workers as a share of their cores; `None` where the system does not tell.
+    pub cpu_mean: Option<f64>,
+    /// The same in the busiest interval.
+    pub cpu_max: Option<f64>,
+    /// CPU time stolen by the hypervisor in the worst interval, share of all cores.
+    pub steal_max: Option<f64>,
+    /// Most resident memory in bytes.
+    pub rss_max: Option<u64>,
+    /// The longest time that a worker did not come back to its loop, in milliseconds.
+    pub max_stall_ms: f64,
+    /// Samples lost.
+    pub lost_samples: u64,
+}
+
+/// A service process over a test.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ServiceUse {
+    /// Mean CPU use in cores.
+    pub cpu_mean: f64,
+    /// The same in the busiest interval.
+    pub cpu_max: f64,
+    /// Most resident memory in bytes.
+    pub rss_max: u64,
+}
+
+/// Takes the series of successes: expected responses, and everything that is not a response.
+pub fn successes(tags: &Tags) -> bool {
+    tags.get(tag::EXPECTED_RESPONSE).is_none_or(|expected| expected == "true")
+}
+
+/// Takes the series of failures: responses that were not expected, and missing ones.
+pub fn failures(tags: &Tags) -> bool {
+    !successes(tags)
+}

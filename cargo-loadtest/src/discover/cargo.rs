@@ -1,0 +1,49 @@
+//! The commands of cargo that are used, with what they have in common.
+
+use std::ffi::OsString;
+use std::process::{Command, Stdio};
+
+use crate::cli::Args;
+
+/// A subcommand of the cargo that started this program, with the user's place and network options. What it
+/// says to people goes to them unchanged.
+pub(super) fn command(args: &Args, subcommand: &str) -> Command {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut command = Command::new(cargo);
+    command.arg(subcommand).stdin(Stdio::null()).stdout(Stdio::piped());
+    if let Some(path) = &args.manifest_path {
+        command.arg("--manifest-path").arg(path);
+    }
+    for (set, flag) in [(args.offline, "--offline"), (args.locked, "--locked"), (args.frozen, "--frozen")] {
+        if set {
+            command.arg(flag);
+        }
+    }
+    if args.quiet {
+        command.arg("--quiet");
+    }
+    command
+}
+
+/// The feature options; `takes` says which of the named features belong here.
+pub(super) fn add_features(command: &mut Command, args: &Args, takes: impl Fn(&str) -> bool) {
+    if args.all_features {
+        command.arg("--all-features");
+    }
+    if args.no_default_features {
+        command.arg("--no-default-features");
+    }
+    let named: Vec<&str> = feature_names(args).filter(|feature| takes(feature)).collect();
+    if !named.is_empty() {
+        command.arg("--features").arg(named.join(","));
+    }
+}
+
+/// The features that the user named, one by one.
+pub(super) fn feature_names(args: &Args) -> impl Iterator<Item = &str> {
+    args.features
+        .iter()
+        .flat_map(|list| list.split([',', ' ', '\t', '\n']))
+        .map(str::trim)
+        .filter(|feature| !feature.is_empty())
+}

@@ -1,0 +1,295 @@
+//! The conversation that runs a test: `hello`, `request`, states, `ready`, `go`, intervals, `results`; and
+//! what is done when it takes another turn.
+//!
+//! The main type is [`Drive`]. Each step of the [`Link`] is one call of a synchronous method, and time is
+//! looked at in one place, so that what happens when can be read here and tried without a real process.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use loadtest_core::results::{End, Interval, ServiceInfo, TestOutcome};
+use loadtest_core::wire::{FromTest, Phase, Request, StopReason, ToTest};
+
+use super::partial::Partial;
+use super::session::{Limits, Link, Step};
+use super::{Connection, LaunchSpec, Launched, Signals};
+use crate::live::LiveView;
+
+/// Holds it.
+///
+/// # Errors
+/// As [`super::run`].
+pub(super) fn drive(
+    connection: Connection,
+    spec: LaunchSpec<'_>,
+    live: &mut dyn LiveView,
+    signals: &Signals,
+    limits: Limits,
+) -> anyhow::Result<Launched> {
+    let Connection { link, _door } = connection;
+    let now = Instant::now();
+    let log = IntervalLog::create(spec.intervals)?;
+    let partial = Partial::new(spec.definitions, &spec.request.overrides);
+    let drive = Drive {
+        link,
+        live,
+        limits,
+        log,
+        partial,
+        request: Some(spec.request),
+        services: Vec::new(),
+        started_at: None,
+        phase: Phase::Setup,
+        started: now,
+        ready: None,
+        last_frame: now,
+        last_interval: now,
+        gap_told: false,
+        stop: None,
+    };
+    drive.until_the_end(signals)
+}
+
+struct Drive<'a> {
+    link: Link,
+    live: &'a mut dyn LiveView,
+    limits: Limits,
+    log: IntervalLog,
+    partial: Partial,
+    /// Until it is sent.
+    request: Option<Request>,
+    services: Vec<ServiceInfo>,
+    started_at: Option<String>,
+    phase: Phase,
+    started: Instant,
+    ready: Option<Instant>,
+    last_frame: Instant,
+    last_interval: Instant,
+    gap_told: bool,
+    /// When it was asked to stop.
+    stop: Option<Instant>,
+}
+
+/// Why a conversation is over.
+enum Over {
+    /// It said everything.
+    Results(Box<TestOutcome>),
+    /// It died, or hung up.
+    Gone,
+    /// It did what it must not, or did not what it must: it is killed.
+    Broken(String),
+    /// It was asked to stop and did not: it is killed. `None` if it had not even begun.
+    Unstoppable(Option<String>),
+}
+
+impl Drive<'_> {
+    fn until_the_end(mut self, signals: &Signals) -> anyhow::Result<Launched> {
+        let over = loop {
+            let live = &mut *self.live;
+            let over = match self.link.step(&mut |stream, line| live.output(stream, line)) {
+                Step::Hello(peer) => {
+                    let version = self.link.greet(peer)?;
+                    self.say_request(version);
+                    None
+                }
+                Step::Frame(frame) => {
+                    self.last_frame = Instant::now();
+                    self.frame(*frame)?
+                }
+                Step::Garbled(error) => {
+                    Some(Over::Broken(format!("the test process sent something that can't be understood: {error}")))
+                }
+                Step::Gone => Some(Over::Gone),
+                Step::Nothing => None,
+            };
+            if let Some(over) = over.or_else(|| self.look_at_the_clock(signals)) {
+                break over;
+            }
+        };
+        Ok(self.conclude(over))
+    }
+
+    fn say_request(&mut self, version: u32) {
+        if let Some(request) = self.request.take() {
+            self.link.say(&ToTest::Request(Box::new(Request { version, ..request })));
+            self.live.phase(Phase::Setup);
+        }
+    }
+
+    /// What the test process said.
+    fn frame(&mut self, frame: FromTest) -> anyhow::Result<Option<Over>> {
+        let out_of_order = |what: &str| Ok(Some(Over::Broken(format!("the test process {what}"))));
+        match frame {
+            FromTest::Hello { .. } => return out_of_order("said hello twice"),
+            FromTest::Definitions { .. } => return out_of_order("listed its tests instead of running one"),
+            FromTest::State { phase } => self.enter(phase),
+            FromTest::Service(service) => {
+                self.live.service(&service);
+                self.services.push(service);
+            }
+            FromTest::Ready if self.ready.is_some() => return out_of_order("was ready twice"),
+            FromTest::Ready => self.go(),
+            FromTest::Interval(_) if self.ready.is_none() => {
+                return out_of_order("sent results of a second before the load began");
+            }
+            FromTest::Interval(interval) => {
+                self.log.append(&interval)?;
+                self.last_interval = Instant::now();
+                self.gap_told = false;
+                self.partial.add(&interval);
+                self.live.interval(&interval);
+            }
+            FromTest::Warning { text } => self.warn(text),
+            FromTest::Results(outcome) => return Ok(Some(Over::Results(outcome))),
+        }
+        Ok(None)
+    }
+
+    /// Starts the load. A test that was asked to stop is let go too: it ends at once, and only so does its
+    /// teardown undo what its setup did.
+    fn go(&mut self) {
+        let now = Instant::now();
+        self.ready = Some(now);
+        self.last_interval = now;
+        self.partial.setup_seconds = now.duration_since(self.started).as_secs_f64();
+        self.started_at = Some(format!("{:.3}", Timestamp::now()));
+        self.link.say(&ToTest::Go);
+        self.enter(Phase::Running);
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        if phase != self.phase {
+            self.phase = phase;
+            self.live.phase(phase);
+        }
+    }
+
+    fn warn(&mut self, text: String) {
+        self.live.warning(&text);
+        self.partial.warnings.push(text);
+    }
+
+    /// What is due because of a signal, or because nothing came.
+    fn look_at_the_clock(&mut self, signals: &Signals) -> Option<Over> {
+        self.live.tick();
+        let not_begun = self.request.is_some();
+        if self.stop.is_none() && signals.interrupted() {
+            if not_begun {
+                return Some(Over::Unstoppable(None));
+            }
+            self.stop = Some(Instant::now());
+            self.link.say(&ToTest::Stop { reason: StopReason::Interrupted });
+            self.live.warning("interrupted: winding down, press Ctrl-C again to stop at once");
+        }
+        if not_begun {
+            let silent = self.started.elapsed() > self.limits.hello;
+            return silent.then(|| {
+                Over::Broken(format!("no handshake with the test process within {:?}", self.limits.hello))
+            });
+        }
+        if let Some(stop) = self.stop {
+            let silent = self.phase != Phase::Teardown
+                && stop.max(self.last_frame).elapsed() > self.limits.silence;
+            let late = stop.elapsed() > self.limits.stop;
+            return (silent || late).then(|| {
+                let (after, why) = if silent {
+                    (self.limits.silence, "; code that never awaits or yields can't be stopped in order")
+                } else {
+                    (self.limits.stop, "")
+                };
+                Over::Unstoppable(Some(format!(
+                    "the test process did not wind down within {after:?} and was killed, without teardown{why}"
+                )))
+            });
+        }
+        let loaded = self.ready.is_some() && self.phase != Phase::Teardown;
+        if loaded && !self.gap_told && self.last_interval.elapsed() > self.limits.gap {
+            self.gap_told = true;
+            self.warn(format!(
+                "the test process has sent no results for {:?}: it is stalled, or the machine is",
+                self.limits.gap
+            ));
+        }
+        None
+    }
+
+    fn conclude(mut self, over: Over) -> Launched {
+        let live = &mut *self.live;
+        let link = &mut self.link;
+        let line = &mut |stream, text: &str| live.output(stream, text);
+        let outcome = match over {
+            Over::Results(mut outcome) => {
+                if !link.leaves(line) {
+                    outcome.warnings.push(format!(
+                        "the test process stayed for {:?} after its results and was killed",
+                        self.limits.leave
+                    ));
+                }
+                if let Some(status) = link.finish(line)
+                    && status.code().is_none()
+                {
+                    let how = super::process::describe(status);
+                    outcome.warnings.push(format!("the test process {how} after its results"));
+                }
+                *outcome
+            }
+            Over::Gone => {
+                let before = match self.request {
+                    Some(_) => "before its handshake",
+                    None => "before it reported its results",
+                };
+                let reason = link.explain_death(before, line);
+                let end = ended(self.stop.is_some(), reason, &mut self.partial);
+                self.partial.outcome(end)
+            }
+            Over::Broken(reason) => {
+                let reason = link.explain(&reason, line);
+                let end = ended(self.stop.is_some(), reason, &mut self.partial);
+                self.partial.outcome(end)
+            }
+            Over::Unstoppable(reason) => {
+                link.finish(line);
+                self.partial.warnings.extend(reason);
+                self.partial.outcome(End::Interrupted)
+            }
+        };
+        Launched { outcome, services: self.services, started_at: self.started_at }
+    }
+}
+
+/// A test that was asked to stop and died of it was interrupted in the first place.
+fn ended(stopping: bool, reason: String, partial: &mut Partial) -> End {
+    if stopping {
+        partial.warnings.push(format!("partial results: {reason}"));
+        End::Interrupted
+    } else {
+        End::Crashed { reason }
+    }
+}
+
+/// The file of a test's intervals. Each is there as soon as it came, so that no death loses it.
+struct IntervalLog {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl IntervalLog {
+    fn create(path: PathBuf) -> anyhow::Result<Self> {
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .with_context(|| format!("can't create {}", path.display()))?;
+        Ok(Self { path, file: BufWriter::new(file) })
+    }
+
+    fn append(&mut self, interval: &Interval) -> anyhow::Result<()> {
+        let failed = |path: &Path| format!("can't write to {}\nhint: is the disk full?", path.display());
+        serde_json::to_writer(&mut self.file, interval).with_context(|| failed(&self.path))?;
+        self.file.write_all(b"\n").and_then(|()| self.file.flush()).with_context(|| failed(&self.path))
+    }
+}

@@ -1,0 +1,120 @@
+//! The outcome of a test that could not say its own: put together from the intervals that came.
+//!
+//! The main type is [`Partial`]. It adds up only what the thresholds need; everything else is in the
+//! intervals already.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use loadtest_core::metric::{Builtin, MetricDef, Totals};
+use loadtest_core::options::{Options, Workload};
+use loadtest_core::results::{
+    Definition, End, Interval, ScenarioState, SeriesDef, SeriesId, TestOutcome, ThresholdOutcome,
+};
+use loadtest_core::threshold::Threshold;
+
+/// What is known of a test that is on its way.
+#[derive(Debug)]
+pub(super) struct Partial {
+    workloads: BTreeMap<String, Workload>,
+    thresholds: Vec<Sum>,
+    series: HashMap<SeriesId, SeriesDef>,
+    scenarios: BTreeMap<String, ScenarioState>,
+    load_seconds: f64,
+    /// Until the load could begin.
+    pub(super) setup_seconds: f64,
+    /// Of the test, and about it.
+    pub(super) warnings: Vec<String>,
+}
+
+/// A threshold with the sum of its series so far.
+#[derive(Debug)]
+struct Sum {
+    threshold: Threshold,
+    metric: Option<MetricDef>,
+    totals: Totals,
+}
+
+impl Partial {
+    /// Of a test with these scenarios. Options that don't resolve leave their workload out: the test itself
+    /// says what is wrong with them.
+    pub(super) fn new(definitions: &[Definition], overrides: &Options) -> Self {
+        let mut workloads = BTreeMap::new();
+        let mut thresholds = Vec::new();
+        for definition in definitions {
+            let options = definition.options.clone().overwrite(overrides.clone());
+            if let Ok(workload) = options.resolve() {
+                workloads.insert(definition.scenario.clone(), workload);
+            }
+            for threshold in options.thresholds {
+                thresholds.push(Sum { threshold, metric: None, totals: Totals::default() });
+            }
+        }
+        Self {
+            workloads,
+            thresholds,
+            series: HashMap::new(),
+            scenarios: BTreeMap::new(),
+            load_seconds: 0.0,
+            setup_seconds: 0.0,
+            warnings: Vec::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, interval: &Interval) {
+        self.load_seconds += interval.seconds.max(0.0);
+        self.scenarios.extend(interval.scenarios.iter().map(|(name, state)| (name.clone(), state.clone())));
+        if self.thresholds.is_empty() {
+            return;
+        }
+        self.series.extend(interval.new_series.iter().map(|def| (def.id, def.clone())));
+        for (id, totals) in &interval.series {
+            let Some(def) = self.series.get(id) else { continue };
+            for sum in &mut self.thresholds {
+                if sum.threshold.metric == def.metric.name && sum.threshold.matches(&def.tags) {
+                    sum.metric.get_or_insert_with(|| def.metric.clone());
+                    sum.totals.merge(totals);
+                }
+            }
+        }
+    }
+
+    /// What can be said of it. Errors are the test's own knowledge and are lost with it.
+    pub(super) fn outcome(self, end: End) -> TestOutcome {
+        let elapsed = Duration::try_from_secs_f64(self.load_seconds).unwrap_or_default();
+        let judge = |sum: &Sum| {
+            let judged = sum.metric.as_ref().map(|metric| sum.threshold.evaluate(metric, &sum.totals, elapsed));
+            let actual = judged.and_then(|judged| judged.actual);
+            ThresholdOutcome {
+                source: sum.threshold.source.clone(),
+                actual,
+                holds: judged.is_some_and(|judged| judged.holds),
+                margin: actual.and_then(|actual| sum.threshold.margin(actual)),
+                aborted: false,
+            }
+        };
+        let mut metrics: Vec<MetricDef> = Vec::new();
+        for sum in &self.thresholds {
+            let Some(metric) = &sum.metric else { continue };
+            let builtin = Builtin::ALL.iter().any(|known| known.name() == metric.name);
+            if !builtin && !metrics.contains(metric) {
+                metrics.push(metric.clone());
+            }
+        }
+        TestOutcome {
+            end,
+            teardown_error: None,
+            workloads: self.workloads,
+            thresholds: self.thresholds.iter().map(judge).collect(),
+            errors: Vec::new(),
+            metrics,
+            load_seconds: self.load_seconds,
+            setup_seconds: self.setup_seconds,
+            scenarios: self.scenarios,
+            folded_series: 0,
+            clamped_values: 0,
+            workers: 0,
+            warnings: self.warnings,
+        }
+    }
+}

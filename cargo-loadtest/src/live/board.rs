@@ -1,0 +1,473 @@
+//! What is known of a running test, and the text that says it.
+//!
+//! The main type is [`Board`]: definitions, phases and intervals go in, lines come out. It reads no clock
+//! and draws nothing.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use loadtest_core::metric::{Builtin, Totals, Unit, tag};
+use loadtest_core::options::{Options, Workload};
+use loadtest_core::results::{Definition, GeneratorState, Interval, ScenarioState, SeriesId, ServiceInfo};
+use loadtest_core::units::{format_count, format_duration, format_millis, format_rate};
+use loadtest_core::wire::Phase;
+
+use crate::data;
+
+/// Characters of a progress bar.
+const BAR: usize = 20;
+
+/// Names of failing thresholds that fit; the rest is counted.
+const NAMED: usize = 3;
+
+/// A test on its way.
+#[derive(Debug)]
+pub(super) struct Board {
+    id: String,
+    phase: Phase,
+    /// From `go` to the end of the last interval.
+    elapsed: Duration,
+    scenarios: Vec<Scenario>,
+    series: HashMap<SeriesId, Role>,
+    generator: GeneratorState,
+    thresholds: Vec<String>,
+    /// How each stood at the last interval; shorter than `thresholds` if that is not known.
+    holding: Vec<bool>,
+}
+
+#[derive(Debug)]
+struct Scenario {
+    name: String,
+    workload: Option<Workload>,
+    state: ScenarioState,
+    failed_operations: f64,
+    failed_iterations: f64,
+    dropped: f64,
+    second: Second,
+}
+
+/// What happened to a scenario in the last interval.
+#[derive(Debug, Default)]
+struct Second {
+    seconds: f64,
+    requests: f64,
+    operations: f64,
+    iterations: f64,
+    http_latency: Totals,
+    operation_latency: Totals,
+    iteration_latency: Totals,
+}
+
+/// What a series is to the board: whose it is (`None`: it has no tag `scenario`), and what of.
+#[derive(Debug, Clone, Copy)]
+struct Role {
+    scenario: Option<usize>,
+    part: Part,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Requests,
+    FailedOperations,
+    Iterations,
+    FailedIterations,
+    Dropped,
+    HttpLatency,
+    OperationLatency,
+    IterationLatency,
+}
+
+impl Board {
+    pub(super) fn new(id: &str, definitions: &[Definition], overrides: &Options) -> Self {
+        let mut thresholds = Vec::new();
+        let scenario = |definition: &Definition| {
+            let options = definition.options.clone().overwrite(overrides.clone());
+            thresholds.extend(options.thresholds.iter().map(|threshold| threshold.source.clone()));
+            Scenario::new(&definition.scenario, options.resolve().ok())
+        };
+        Self {
+            id: id.to_owned(),
+            phase: Phase::Setup,
+            elapsed: Duration::ZERO,
+            scenarios: definitions.iter().map(scenario).collect(),
+            series: HashMap::new(),
+            generator: GeneratorState::default(),
+            thresholds,
+            holding: Vec::new(),
+        }
+    }
+
+    pub(super) fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+    }
+
+    /// Whether the phase is one without intervals.
+    pub(super) fn waits(&self) -> bool {
+        matches!(self.phase, Phase::Setup | Phase::Teardown)
+    }
+
+    pub(super) fn add(&mut self, interval: &Interval) {
+        for (name, state) in &interval.scenarios {
+            let index = self.scenario(name);
+            self.scenarios[index].state = state.clone();
+        }
+        for scenario in &mut self.scenarios {
+            scenario.second = Second { seconds: interval.seconds, ..Second::default() };
+        }
+        for def in &interval.new_series {
+            let Some(part) = part(&def.metric.name, data::successes(&def.tags)) else { continue };
+            let scenario = def.tags.get(tag::SCENARIO).map(|name| self.scenario(name));
+            self.series.insert(def.id, Role { scenario, part });
+        }
+        for (id, totals) in &interval.series {
+            let Some(role) = self.series.get(id) else { continue };
+            // Of a test with one scenario everything is that one's.
+            let owner = role.scenario.or((self.scenarios.len() == 1).then_some(0));
+            if let Some(scenario) = owner.and_then(|index| self.scenarios.get_mut(index)) {
+                scenario.add(role.part, totals);
+            }
+        }
+        let end = interval.index as f64 + interval.seconds;
+        self.elapsed = Duration::try_from_secs_f64(end).unwrap_or(self.elapsed).max(self.elapsed);
+        self.generator = interval.generator.clone();
+        self.holding.clone_from(&interval.thresholds);
+    }
+
+    /// The index of a scenario, which is made up if the definitions did not have it.
+    fn scenario(&mut self, name: &str) -> usize {
+        self.scenarios.iter().position(|scenario| scenario.name == name).unwrap_or_else(|| {
+            self.scenarios.push(Scenario::new(name, None));
+            self.scenarios.len() - 1
+        })
+    }
+
+    /// The name of the test.
+    pub(super) fn title(&self) -> String {
+        plain(&self.id)
+    }
+
+    /// What is going to happen, a line for each scenario.
+    pub(super) fn plan(&self) -> Vec<String> {
+        let line = |scenario: &Scenario| {
+            let workload = scenario.workload.as_ref()?;
+            Some(format!("  {}: {}", plain(&scenario.name), workload.shape.describe()))
+        };
+        self.scenarios.iter().filter_map(line).collect()
+    }
+
+    /// What the test does before and after the load, for how long already.
+    pub(super) fn waiting(&self, waited: Duration) -> String {
+        let what = if self.phase == Phase::Teardown { "teardown" } else { "setup" };
+        match waited.as_secs() {
+            0 => format!("  {what}"),
+            seconds => format!("  {what}, for {}", format_duration(Duration::from_secs(seconds))),
+        }
+    }
+
+    /// The state as lines of a log, one for each scenario.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let common = self.common(false);
+        let line = |scenario: &Scenario| {
+            let mut line = format!("  {}: {}", plain(&scenario.name), scenario.progress(self.phase, self.elapsed));
+            let _ = write!(line, " · {}", scenario.numbers(false));
+            if !common.is_empty() {
+                let _ = write!(line, " · {common}");
+            }
+            line
+        };
+        self.scenarios.iter().map(line).collect()
+    }
+
+    /// The state as rows at the bottom of a terminal: two for each scenario and one for all.
+    pub(super) fn rows(&self, colour: bool) -> Vec<String> {
+        let mut rows = Vec::new();
+        for scenario in &self.scenarios {
+            rows.push(format!(
+                "  {} {} {}",
+                bar(scenario.share(self.elapsed)),
+                plain(&scenario.name),
+                scenario.progress(self.phase, self.elapsed)
+            ));
+            rows.push(format!("  {:BAR$} {}", "", scenario.numbers(colour)));
+        }
+        let common = self.common(colour);
+        if !common.is_empty() {
+            rows.push(format!("  {:BAR$} {common}", ""));
+        }
+        rows
+    }
+
+    /// What belongs to no scenario: thresholds and the load generator.
+    fn common(&self, colour: bool) -> String {
+        let mut parts = Vec::new();
+        if !self.thresholds.is_empty() && self.holding.len() == self.thresholds.len() {
+            let failing: Vec<_> =
+                self.thresholds.iter().zip(&self.holding).filter(|(_, holds)| !**holds).map(|(name, _)| plain(name)).collect();
+            let mut text = format!("thresholds {} ✓", self.thresholds.len() - failing.len());
+            if !failing.is_empty() {
+                let names = failing.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+                let more = failing.len().saturating_sub(NAMED);
+                let more = if more > 0 { format!(", {more} more") } else { String::new() };
+                let _ = write!(text, " {}", red(&format!("{} ✗ ({names}{more})", failing.len()), colour));
+            }
+            parts.push(text);
+        }
+        if let Some(cpu) = self.generator.cpu {
+            parts.push(format!("generator CPU {:.0}%", cpu * 100.0));
+        }
+        if self.generator.max_stall_ms >= STALL_WORTH_SAYING {
+            parts.push(format!("stalled {}", format_millis(self.generator.max_stall_ms)));
+        }
+        if self.generator.lost_samples > 0 {
+            let lost = format!("{} samples lost", format_count(self.generator.lost_samples as f64));
+            parts.push(red(&lost, colour));
+        }
+        parts.join(" · ")
+    }
+}
+
+/// Milliseconds that a worker may be away before it is shown; below that it is the system's scheduler.
+const STALL_WORTH_SAYING: f64 = 100.0;
+
+impl Scenario {
+    fn new(name: &str, workload: Option<Workload>) -> Self {
+        Self {
+            name: name.to_owned(),
+            workload,
+            state: ScenarioState::default(),
+            failed_operations: 0.0,
+            failed_iterations: 0.0,
+            dropped: 0.0,
+            second: Second::default(),
+        }
+    }
+
+    fn add(&mut self, part: Part, totals: &Totals) {
+        let second = &mut self.second;
+        match part {
+            Part::Requests => second.requests += totals.sum,
+            Part::FailedOperations => self.failed_operations += totals.sum,
+            Part::Iterations => second.iterations += totals.sum,
+            Part::FailedIterations => self.failed_iterations += totals.sum,
+            Part::Dropped => self.dropped += totals.sum,
+            Part::HttpLatency => second.http_latency.merge(totals),
+            Part::OperationLatency => {
+                second.operations += totals.count as f64;
+                second.operation_latency.merge(totals);
+            }
+            Part::IterationLatency => second.iteration_latency.merge(totals),
+        }
+    }
+
+    /// How much of it is done, 0 to 1; `None` if that is not known.
+    fn share(&self, elapsed: Duration) -> Option<f64> {
+        let shape = &self.workload.as_ref()?.shape;
+        let share = match self.state.planned_iterations {
+            Some(planned) if !shape.is_timed() && planned > 0 => self.done() as f64 / planned as f64,
+            _ if shape.is_timed() => elapsed.as_secs_f64() / shape.regular_duration().as_secs_f64(),
+            _ => return None,
+        };
+        share.is_finite().then(|| share.clamp(0.0, 1.0))
+    }
+
+    fn done(&self) -> u64 {
+        self.state.completed + self.state.interrupted
+    }
+
+    /// Phase, time left, virtual users, iterations.
+    fn progress(&self, phase: Phase, elapsed: Duration) -> String {
+        let timed = self.workload.as_ref().map(|workload| (workload.shape.is_timed(), workload.shape.regular_duration()));
+        let left = |until: Duration| format_duration(seconds(until.saturating_sub(elapsed)));
+        let mut text = match (phase, timed) {
+            (Phase::Setup, _) => "setup".to_owned(),
+            (Phase::Teardown, _) => "teardown".to_owned(),
+            (Phase::Stopping, _) => format!("finishing after {}", format_duration(seconds(elapsed))),
+            (Phase::Running, Some((true, until))) if elapsed >= until => {
+                format!("finishing after {}", format_duration(seconds(elapsed)))
+            }
+            (Phase::Running, Some((true, until))) => format!("running, {} left", left(until)),
+            (Phase::Running, Some((false, until))) => {
+                format!("running for {}, at most {} left", format_duration(seconds(elapsed)), left(until))
+            }
+            (Phase::Running, None) => format!("running for {}", format_duration(seconds(elapsed))),
+        };
+        let state = &self.state;
+        let _ = write!(text, " · VUs {}/{}", format_count(state.vus.into()), format_count(state.planned_vus.into()));
+        let _ = write!(text, " · {}", format_count(state.completed as f64));
+        if let Some(planned) = state.planned_iterations {
+            let _ = write!(text, "/{}", format_count(planned as f64));
+        }
+        text.push_str(" iterations");
+        text
+    }
+
+    /// Rate and latency of the last second, errors and dropped iterations so far.
+    fn numbers(&self, colour: bool) -> String {
+        let second = &self.second;
+        let (amount, what, latency) = if second.requests > 0.0 || second.http_latency.count > 0 {
+            (second.requests, "requests", &second.http_latency)
+        } else if second.operations > 0.0 {
+            (second.operations, "operations", &second.operation_latency)
+        } else {
+            (second.iterations, "iterations", &second.iteration_latency)
+        };
+        let rate = if second.seconds > 0.0 { amount / second.seconds } else { 0.0 };
+        let mut text = format!("{what} {}", format_rate(rate));
+        match latency.quantile(0.95, Unit::Millis) {
+            Some(p95) => {
+                let _ = write!(text, " · p95 {}", format_millis(p95));
+            }
+            None => text.push_str(" · p95 –"),
+        }
+        let failed = [(self.failed_operations, "failed requests"), (self.failed_iterations, "failed iterations")];
+        let failed: Vec<_> = failed
+            .iter()
+            .filter(|(count, _)| *count > 0.0)
+            .map(|(count, what)| format!("{} {what}", format_count(*count)))
+            .collect();
+        if failed.is_empty() {
+            text.push_str(" · 0 errors");
+        } else {
+            let _ = write!(text, " · {}", red(&failed.join(", "), colour));
+        }
+        if self.dropped > 0.0 {
+            let dropped = format!("{} dropped", format_count(self.dropped));
+            let _ = write!(text, " · {}", red(&dropped, colour));
+        }
+        text
+    }
+}
+
+fn part(metric: &str, success: bool) -> Option<Part> {
+    let builtin = Builtin::ALL.iter().find(|known| known.name() == metric)?;
+    match builtin {
+        Builtin::HttpReqs => Some(Part::Requests),
+        Builtin::HttpReqFailed | Builtin::MeasureFailed => Some(Part::FailedOperations),
+        Builtin::Iterations => Some(Part::Iterations),
+        Builtin::IterationsFailed => Some(Part::FailedIterations),
+        Builtin::DroppedIterations => Some(Part::Dropped),
+        Builtin::HttpReqDuration if success => Some(Part::HttpLatency),
+        Builtin::MeasureDuration => Some(Part::OperationLatency),
+        Builtin::IterationDuration => Some(Part::IterationLatency),
+        _ => None,
+    }
+}
+
+/// What a service is and where, on a line.
+pub(super) fn service_line(service: &ServiceInfo) -> String {
+    let mut line = format!("service {} at {}", plain(&service.name), plain(&service.base_url));
+    if let Some(log) = &service.log {
+        let _ = write!(line, ", log {}", plain(log));
+    }
+    line
+}
+
+/// Text from a test, without what would steer the terminal.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+fn seconds(duration: Duration) -> Duration {
+    Duration::from_secs(duration.as_secs_f64().round() as u64)
+}
+
+fn bar(share: Option<f64>) -> String {
+    let full = share.map_or(0, |share| (share * BAR as f64).floor() as usize).min(BAR);
+    format!("{}{}", "█".repeat(full), "░".repeat(BAR - full))
+}
+
+fn red(text: &str, colour: bool) -> String {
+    if colour { format!("\u{1b}[31m{text}\u{1b}[0m") } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+
+    fn running(seconds: u64) -> Board {
+        let mut board = Board::new("concert/lib::reserve_seat", &[samples::definition()], &Options::default());
+        board.enter(Phase::Running);
+        (0..seconds).for_each(|index| board.add(&samples::interval(index)));
+        board
+    }
+
+    #[test]
+    fn a_line_says_all_that_a_user_asks_of_a_running_test() {
+        assert_eq!(
+            running(3).lines(),
+            ["  reserve_seat: running, 27s left · VUs 99/100 · 570 iterations · requests 200/s · p95 10.0ms · \
+              30 failed requests, 6 failed iterations · thresholds 1 ✓ 1 ✗ (http_req_failed: rate<0.01) · \
+              generator CPU 35%"]
+        );
+    }
+
+    #[test]
+    fn the_latency_is_that_of_successes() {
+        let mut board = running(1);
+        let mut interval = samples::interval(1);
+        // Only failures in this second, which are fast.
+        interval.series.retain(|(id, _)| [1, 3, 5].contains(id));
+        board.add(&interval);
+        let line = board.lines().concat();
+        assert!(line.contains("requests 10.0/s · p95 – ·"), "{line}");
+    }
+
+    #[test]
+    fn a_short_last_interval_does_not_lower_the_rate() {
+        let mut board = running(1);
+        board.add(&Interval { seconds: 0.5, ..samples::interval(1) });
+        assert!(board.lines().concat().contains("requests 400/s"));
+    }
+
+    #[test]
+    fn bars_show_the_share_of_time_or_of_iterations() {
+        let rows = running(15).rows(false);
+        assert_eq!(rows.len(), 3);
+        assert!(rows[0].starts_with("  ██████████░░░░░░░░░░ reserve_seat running, 15s left"), "{rows:?}");
+        assert!(running(15).rows(true).concat().contains("\u{1b}[31m"));
+        assert!(!rows.concat().contains('\u{1b}'));
+
+        let options = Options { vus: Some(10), iterations: Some(1_000), ..Options::default() };
+        let definition = samples::definition_of("reserve_seat", options);
+        let mut board = Board::new("t", &[definition], &Options::default());
+        board.enter(Phase::Running);
+        let mut interval = samples::interval(0);
+        for state in interval.scenarios.values_mut() {
+            (state.completed, state.planned_iterations) = (250, Some(1_000));
+        }
+        board.add(&interval);
+        let row = &board.rows(false)[0];
+        assert!(row.starts_with("  █████░░░░░░░░░░░░░░░ reserve_seat running for 1s, at most 9m59s left"), "{row}");
+        assert!(row.contains("250/1,000 iterations"), "{row}");
+    }
+
+    #[test]
+    fn overrides_count_and_time_over_the_plan_is_said() {
+        let overrides = Options { duration: Some(Duration::from_secs(5)), ..Options::default() };
+        let mut board = Board::new("t", &[samples::definition()], &overrides);
+        assert!(board.plan().concat().contains("for 5s"), "{:?}", board.plan());
+        board.enter(Phase::Running);
+        (0..6).for_each(|index| board.add(&samples::interval(index)));
+        assert!(board.lines().concat().contains("finishing after 6s"));
+    }
+
+    #[test]
+    fn intervals_of_unknown_scenarios_and_series_do_no_harm() {
+        let mut board = Board::new("t", &[], &Options::default());
+        board.enter(Phase::Running);
+        board.add(&Interval { index: u64::MAX, seconds: f64::INFINITY, ..samples::interval(1) });
+        board.add(&samples::interval(0));
+        assert!(board.lines().concat().contains("reserve_seat"));
+    }
+
+    #[test]
+    fn text_from_outside_cannot_steer_the_terminal() {
+        let mut board = Board::new("t\u{1b}[2J", &[], &Options::default());
+        let mut interval = samples::interval(0);
+        interval.scenarios = [("evil\u{7}\u{1b}]0;x".to_owned(), ScenarioState::default())].into();
+        board.add(&interval);
+        assert!(!format!("{}{}", board.title(), board.lines().concat()).contains(['\u{1b}', '\u{7}']));
+    }
+}

@@ -1,0 +1,99 @@
+//! Planned virtual users, active ones, and the rate achieved: did the generator or the target saturate?
+
+use loadtest_core::metric::Builtin;
+use loadtest_core::units::{format_count, format_rate};
+
+use super::plot::{Line, Panel, Plot, Quantity, REFERENCE};
+use super::{Chart, Drawing, Input, Section, Table, middle};
+
+/// The chart of the load.
+pub(super) struct Load;
+
+impl Chart for Load {
+    fn id(&self) -> &'static str {
+        "load"
+    }
+
+    fn section(&self) -> Section {
+        Section::Load
+    }
+
+    fn draw(&self, input: &Input<'_>) -> anyhow::Result<Option<Drawing>> {
+        let test = input.test;
+        if test.intervals.is_empty() {
+            return Ok(None);
+        }
+        let states = |index: usize| test.intervals[index].scenarios.values();
+        let planned = |index: usize| states(index).map(|state| f64::from(state.planned_vus)).sum::<f64>();
+        let active = |index: usize| states(index).map(|state| f64::from(state.vus)).sum::<f64>();
+        // The state is that at the end of an interval.
+        let end = |index: usize| test.intervals[index].index as f64 + test.intervals[index].seconds;
+        let users = |of: &dyn Fn(usize) -> f64| {
+            (0..test.intervals.len()).map(|index| (end(index), Some(of(index)))).collect::<Vec<_>>()
+        };
+        let rate_of = |metric: Builtin| -> Vec<f64> {
+            let parts = test.per_interval(metric.name(), |_| true);
+            let rates = parts.iter().zip(&test.intervals);
+            rates.map(|(part, interval)| part.sum / interval.seconds.max(f64::MIN_POSITIVE)).collect()
+        };
+        let at_middle = |rates: &[f64]| {
+            rates.iter().enumerate().map(|(index, rate)| (middle(test, index), Some(*rate))).collect::<Vec<_>>()
+        };
+        let iterations = rate_of(Builtin::Iterations);
+        let requests = rate_of(Builtin::HttpReqs);
+        let has_requests = requests.iter().any(|rate| *rate > 0.0);
+
+        let mut rates = Vec::new();
+        if has_requests {
+            rates.push(Line { label: "requests".into(), style: 0, step: false, points: at_middle(&requests) });
+        }
+        rates.push(Line { label: "iterations".into(), style: 2, step: false, points: at_middle(&iterations) });
+        let plot = Plot {
+            x_caption: "time since the start of the load",
+            x: Quantity::Seconds,
+            x_range: (0.0, end(test.intervals.len() - 1)),
+            panels: vec![
+                Panel {
+                    caption: "Virtual users",
+                    height: 120,
+                    y: Quantity::Count,
+                    lines: vec![
+                        Line { label: "VUs planned".into(), style: REFERENCE, step: true, points: users(&planned) },
+                        Line { label: "VUs active".into(), style: 3, step: false, points: users(&active) },
+                    ],
+                },
+                Panel { caption: "Achieved rate", height: 150, y: Quantity::Rate, lines: rates },
+            ],
+            max_points: input.max_points,
+        };
+        let peak = (0..test.intervals.len()).map(active).fold(0.0, f64::max);
+        let top = if has_requests { &requests } else { &iterations };
+        let (size, body) = plot.draw()?;
+        Ok(Some(Drawing {
+            title: "Planned and achieved load".into(),
+            description: format!(
+                "Virtual users, planned and active, above the achieved rate, second by second. At most {} virtual \
+                 users were active; the highest rate was {} {}.",
+                format_count(peak),
+                format_rate(top.iter().copied().fold(0.0, f64::max)),
+                if has_requests { "requests" } else { "iterations" },
+            ),
+            size,
+            body,
+            legend: plot.legend(),
+            table: Table::of_intervals(
+                test,
+                input.max_rows,
+                &["VUs planned", "VUs active", "requests", "iterations"],
+                |index| {
+                    vec![
+                        format_count(planned(index)),
+                        format_count(active(index)),
+                        format_rate(requests[index]),
+                        format_rate(iterations[index]),
+                    ]
+                },
+            ),
+        }))
+    }
+}

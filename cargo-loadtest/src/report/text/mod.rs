@@ -1,0 +1,354 @@
+//! The end-of-test summary on the terminal, in the form that k6 users know: thresholds, checks, then a line
+//! per metric.
+//!
+//! The main function is [`summary`]. The reason for a verdict comes first, because nobody scrolls. Columns
+//! are measured as a terminal shows them, and no text from outside reaches the terminal with control
+//! characters in it.
+
+use loadtest_core::metric::{Builtin, Kind, MetricDef, Tags, Totals};
+use loadtest_core::units::{format_count, format_percent, format_value};
+
+use self::paint::{Paint, Tone};
+use super::clean;
+use super::view::{self, CheckView, Status, TestComparisonView};
+use crate::compare::Comparison;
+use crate::data::{RunData, TestData, failures, successes};
+
+mod comparison;
+mod paint;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+pub use stats::check_trend_stats;
+
+/// Reasons and messages longer than this are cut: the report and the run's directory have all of them.
+const MESSAGE_COLUMNS: usize = 160;
+/// Names longer than this are cut.
+const NAME_COLUMNS: usize = 56;
+/// Kinds of errors that are listed.
+const ERRORS: usize = 10;
+/// Checks that are listed.
+const CHECKS: usize = 40;
+
+/// How the summary looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextOptions {
+    /// Whether colours may be used: on a terminal, without `NO_COLOR`.
+    pub color: bool,
+    /// What is shown of trends, as [`check_trend_stats`] returns it.
+    pub trend_stats: Vec<String>,
+}
+
+impl Default for TextOptions {
+    fn default() -> Self {
+        let stats = ["avg", "min", "med", "max", "p(90)", "p(95)", "p(99)"];
+        Self { color: false, trend_stats: stats.map(str::to_owned).to_vec() }
+    }
+}
+
+/// The summary of a run, with a line break at its end.
+pub fn summary(run: &RunData, comparison: Option<&Comparison>, options: &TextOptions) -> String {
+    let paint = Paint { color: options.color };
+    let mut out = String::new();
+    if let Some(comparison) = comparison {
+        out.push_str(&comparison::verdict_line(comparison, paint));
+        out.push('\n');
+    }
+    if run.tests.is_empty() {
+        out.push_str("no test ran\n");
+    }
+    for (index, test) in run.tests.iter().enumerate() {
+        if index > 0 || comparison.is_some() {
+            out.push('\n');
+        }
+        Page { test, options, paint, out: &mut out }.write();
+    }
+    if let Some(comparison) = comparison {
+        out.push('\n');
+        out.push_str(&comparison::block(comparison, paint));
+    }
+    out
+}
+
+/// The banner of a test, as the first lines of its summary.
+fn banner(test: &TestData, paint: Paint) -> String {
+    let status = Status::of_test(test);
+    let tone = Tone::of_class(status.class);
+    let id = clean::clip(&clean::line(&test.document.id), MESSAGE_COLUMNS);
+    let head = format!("{} {}", status.mark, status.word);
+    let Some((first, rest)) = status.reasons.split_first() else {
+        return format!("{}  {}\n", paint.bold(tone, &head), paint.bold(Tone::Plain, &id));
+    };
+    let mut out = format!("{} {}\n", paint.bold(tone, &format!("{head}:")), clean::clip(first, 2 * MESSAGE_COLUMNS));
+    for reason in rest.iter().take(ERRORS) {
+        out.push_str(&format!("  also: {}\n", clean::clip(reason, MESSAGE_COLUMNS)));
+    }
+    out.push_str(&format!("  {}\n", paint.bold(Tone::Plain, &id)));
+    out
+}
+
+struct Page<'a> {
+    test: &'a TestData,
+    options: &'a TextOptions,
+    paint: Paint,
+    out: &'a mut String,
+}
+
+impl Page<'_> {
+    fn write(&mut self) {
+        let outcome = &self.test.document.outcome;
+        self.out.push_str(&banner(self.test, self.paint));
+        for (name, workload) in &outcome.workloads {
+            let name = clean::clip(&clean::line(name), NAME_COLUMNS);
+            let shape = clean::clip(&workload.shape.describe(), MESSAGE_COLUMNS);
+            self.line(&self.paint.tone(Tone::Dim, &format!("  {name}: {shape}")));
+        }
+        self.warnings();
+        self.errors();
+        self.thresholds();
+        self.checks();
+        self.metrics();
+        self.health();
+    }
+
+    fn line(&mut self, text: &str) {
+        self.out.push_str(text.trim_end());
+        self.out.push('\n');
+    }
+
+    fn title(&mut self, text: &str) {
+        self.out.push('\n');
+        self.line(&format!("  {}", self.paint.bold(Tone::Plain, text)));
+    }
+
+    fn warnings(&mut self) {
+        let outcome = &self.test.document.outcome;
+        for text in &outcome.warnings {
+            let text = clean::clip(&clean::line(text), MESSAGE_COLUMNS);
+            self.line(&format!("  {} {text}", self.paint.tone(Tone::Warn, "warning:")));
+        }
+        if let Some(caution) = view::figures(self.test).caution {
+            self.line(&format!("  {} {caution}", self.paint.tone(Tone::Warn, "warning:")));
+        }
+    }
+
+    fn errors(&mut self) {
+        let errors = view::errors(self.test, MESSAGE_COLUMNS, 4_000);
+        if errors.is_empty() {
+            return;
+        }
+        self.title("ERRORS");
+        let columns = errors.iter().take(ERRORS).map(|error| clean::width(&error.count)).max().unwrap_or(0);
+        for error in errors.iter().take(ERRORS) {
+            let count = self.paint.tone(Tone::Bad, &format!("{}×", clean::pad_start(&error.count, columns)));
+            let place = if error.place.is_empty() { String::new() } else { format!(" at {}", error.place) };
+            let kind = clean::clip(&error.kind, 16);
+            self.line(&format!("    {count} {kind}: {}", error.message.short));
+            let scenario = clean::clip(&error.scenario, NAME_COLUMNS);
+            let more = format!("in {scenario}{place}, first after {}", error.first_at);
+            self.line(&self.paint.tone(Tone::Dim, &format!("    {}  {more}", " ".repeat(columns))));
+        }
+        if errors.len() > ERRORS {
+            self.line(&format!("    … and {} more kinds", errors.len() - ERRORS));
+        }
+    }
+
+    fn thresholds(&mut self) {
+        let thresholds = view::thresholds(self.test);
+        if thresholds.is_empty() {
+            return;
+        }
+        self.title("THRESHOLDS");
+        let sources: Vec<String> = thresholds.iter().map(|t| clean::clip(&t.source, NAME_COLUMNS)).collect();
+        let columns = sources.iter().map(|source| clean::width(source)).max().unwrap_or(0);
+        let values = thresholds.iter().map(|t| clean::width(&t.actual)).max().unwrap_or(0);
+        for (threshold, source) in thresholds.iter().zip(&sources) {
+            let (mark, tone) = if threshold.holds { ("✓", Tone::Good) } else { ("✗", Tone::Bad) };
+            let actual = self.paint.tone(tone, &clean::pad_start(&threshold.actual, values));
+            let ended = if threshold.aborted { ", ended the test" } else { "" };
+            let margin = self.paint.tone(Tone::Dim, &format!("{}{ended}", threshold.margin));
+            self.line(&format!("    {} {}  {actual}  {margin}", self.paint.tone(tone, mark), clean::pad(source, columns)));
+        }
+    }
+
+    fn checks(&mut self) {
+        let (checks, all) = view::checks(self.test, NAME_COLUMNS);
+        if checks.is_empty() {
+            return;
+        }
+        self.title("CHECKS");
+        let columns = checks.iter().map(|check| clean::width(&check.name.short)).max().unwrap_or(0).max(10);
+        for check in checks.iter().take(CHECKS) {
+            self.check(check, columns);
+        }
+        if checks.len() > CHECKS {
+            self.line(&format!("      … and {} more checks", checks.len() - CHECKS));
+        }
+        if checks.len() > 1 {
+            self.check(&all, columns);
+        }
+    }
+
+    fn check(&mut self, check: &CheckView, columns: usize) {
+        let (mark, tone) = if check.fails == 0 { ("✓", Tone::Good) } else { ("✗", Tone::Bad) };
+        let name = clean::pad(&check.name.short, columns);
+        let passes = self.paint.tone(Tone::Good, &format!("✓ {}", format_count(check.passes as f64)));
+        let fails = match check.fails {
+            0 => String::new(),
+            n => self.paint.tone(Tone::Bad, &format!("  ✗ {}", format_count(n as f64))),
+        };
+        let share = clean::pad_start(&check.share, 8);
+        self.line(&format!("    {} {name}  {share}  {passes}{fails}", self.paint.tone(tone, mark)));
+    }
+
+    /// A line per metric, in groups. Trends are aligned over all of them.
+    fn metrics(&mut self) {
+        let mut groups: Vec<(&str, Vec<Row>)> = Vec::new();
+        for (title, metrics) in GROUPS {
+            let rows = metrics.iter().flat_map(|metric| self.rows(&metric.def(), true)).collect();
+            groups.push((title, rows));
+        }
+        let own = view::custom_metrics(self.test);
+        groups.push(("CUSTOM", own.iter().flat_map(|def| self.rows(def, false)).collect()));
+
+        let all = || groups.iter().flat_map(|(_, rows)| rows);
+        let columns = all().map(|row| clean::width(&row.name)).max().unwrap_or(0) + 3;
+        let mut widths = vec![0; self.options.trend_stats.len()];
+        for cells in all().filter_map(|row| row.trend.as_ref()) {
+            cells.iter().zip(&mut widths).for_each(|(cell, width)| *width = (*width).max(clean::width(cell)));
+        }
+        for (title, rows) in groups {
+            if rows.is_empty() {
+                continue;
+            }
+            self.title(title);
+            for row in rows {
+                let name = clean::pad_with(&row.name, columns, '.');
+                let values = match &row.trend {
+                    Some(cells) => {
+                        let cells = self.options.trend_stats.iter().zip(cells).zip(&widths);
+                        let cells = cells.map(|((stat, cell), width)| {
+                            let value = self.paint.tone(Tone::Value, cell);
+                            let gap = " ".repeat(width.saturating_sub(clean::width(cell)));
+                            format!("{}{value}{gap}", self.paint.tone(Tone::Dim, &format!("{stat}=")))
+                        });
+                        cells.collect::<Vec<_>>().join(" ")
+                    }
+                    None => row.plain,
+                };
+                self.line(&format!("    {}: {values}", self.paint.tone(Tone::Name, &name)));
+            }
+        }
+    }
+
+    /// The lines of a metric; none without data.
+    fn rows(&self, def: &MetricDef, builtin: bool) -> Vec<Row> {
+        let totals = self.test.total(&def.name, |_| true);
+        let idle = def.name.starts_with("http_req_") && def.kind == Kind::Trend && totals.max == 0.0;
+        if totals.count == 0 || (builtin && idle) {
+            return Vec::new();
+        }
+        let name = clean::clip(&clean::line(&def.name), 40);
+        let mut rows = vec![self.row(name, def, &totals)];
+        if builtin && def.name == Builtin::HttpReqDuration.name() {
+            let part = |select: fn(&Tags) -> bool| self.test.total(&def.name, select);
+            let (good, bad) = (part(successes), part(failures));
+            if bad.count > 0 {
+                for (label, part) in [("true", good), ("false", bad)] {
+                    if part.count > 0 {
+                        rows.push(self.row(format!("  {{ expected_response:{label} }}"), def, &part));
+                    }
+                }
+            }
+        }
+        rows
+    }
+
+    fn row(&self, name: String, def: &MetricDef, totals: &Totals) -> Row {
+        let value = |text: String| self.paint.tone(Tone::Value, &text);
+        let plain = match def.kind {
+            Kind::Trend => String::new(),
+            Kind::Counter => {
+                let rate = view::format_rate_of(totals.sum / self.test.seconds(), def);
+                format!("{}  {}", value(clean::pad(&format_value(totals.sum, def.unit), 9)), self.paint.tone(Tone::Dim, &rate))
+            }
+            Kind::Gauge => format!(
+                "{}  {}",
+                value(clean::pad(&format_value(totals.last, def.unit), 9)),
+                self.paint.tone(
+                    Tone::Dim,
+                    &format!("min={} max={}", format_value(totals.min, def.unit), format_value(totals.max, def.unit))
+                )
+            ),
+            Kind::Rate => format!(
+                "{}  {}",
+                value(clean::pad(&totals.mean().map_or_else(|| "–".to_owned(), format_percent), 9)),
+                self.paint.tone(
+                    Tone::Dim,
+                    &format!("{} out of {}", format_count(totals.sum), format_count(totals.count as f64))
+                )
+            ),
+        };
+        let trend = (def.kind == Kind::Trend).then(|| {
+            self.options.trend_stats.iter().map(|stat| stats::show(stat, totals, def.unit)).collect::<Vec<_>>()
+        });
+        Row { name, trend, plain }
+    }
+
+    fn health(&mut self) {
+        let health = view::health(self.test);
+        for (title, rows) in [("SERVICE", &health.service), ("GENERATOR", &health.generator)] {
+            if rows.is_empty() {
+                continue;
+            }
+            self.title(title);
+            let columns = rows.iter().map(|(name, _, _)| clean::width(name)).max().unwrap_or(0) + 3;
+            for (name, value, bad) in rows {
+                let tone = if *bad { Tone::Bad } else { Tone::Value };
+                let name = self.paint.tone(Tone::Name, &clean::pad_with(name, columns, '.'));
+                self.line(&format!("    {name}: {}", self.paint.tone(tone, &clean::clip(value, MESSAGE_COLUMNS))));
+            }
+        }
+    }
+}
+
+/// The built-in metrics, by the question they answer.
+const GROUPS: [(&str, &[Builtin]); 4] = [
+    (
+        "HTTP",
+        &[
+            Builtin::HttpReqDuration,
+            Builtin::HttpReqFailed,
+            Builtin::HttpReqs,
+            Builtin::HttpReqBlocked,
+            Builtin::HttpReqLookingUp,
+            Builtin::HttpReqConnecting,
+            Builtin::HttpReqTlsHandshaking,
+            Builtin::HttpReqSending,
+            Builtin::HttpReqWaiting,
+            Builtin::HttpReqReceiving,
+        ],
+    ),
+    ("OPERATIONS", &[Builtin::MeasureDuration, Builtin::MeasureFailed]),
+    (
+        "EXECUTION",
+        &[
+            Builtin::IterationDuration,
+            Builtin::IterationScheduledDuration,
+            Builtin::GroupDuration,
+            Builtin::Iterations,
+            Builtin::IterationsFailed,
+            Builtin::DroppedIterations,
+            Builtin::Vus,
+            Builtin::VusMax,
+        ],
+    ),
+    ("NETWORK", &[Builtin::DataReceived, Builtin::DataSent]),
+];
+
+struct Row {
+    name: String,
+    trend: Option<Vec<String>>,
+    plain: String,
+}

@@ -1,0 +1,318 @@
+//! A run and its tests as the page shows them.
+//!
+//! The main types are [`RunView`] and [`TestView`]. [`Detail`] bounds what a page holds, so that a run of
+//! any length and any number of tests has a page that opens.
+
+use loadtest_core::units::{format_bytes, format_millis};
+use serde::Serialize;
+
+use super::tables::{EndpointView, Health, MetricView, custom, endpoints, groups};
+use super::{
+    CheckView, ComparisonView, ErrorView, Figures, Long, Pair, Status, TestComparisonView, ThresholdView, checks,
+    errors, figures, health, revision, thresholds,
+};
+use crate::compare::{Comparison, Verdict};
+use crate::data::{RunData, TestData};
+use crate::report::chart::{CHARTS, Drawing, Input, Section};
+use crate::report::clean;
+use crate::verdict::ExitCode;
+
+/// Names longer than this are folded.
+const NAME_COLUMNS: usize = 120;
+/// Messages longer than this are folded.
+const MESSAGE_COLUMNS: usize = 240;
+
+/// How much of a run a page holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::report) struct Detail {
+    /// Points of a line.
+    pub points: usize,
+    /// Rows of a chart's table.
+    pub chart_rows: usize,
+    /// Rows of the tables of endpoints, checks, metrics and errors.
+    pub rows: usize,
+    /// Characters of a text.
+    pub text: usize,
+}
+
+impl Detail {
+    /// From the most to the least: the first whose page is small enough is taken.
+    pub(in crate::report) const LEVELS: &[Detail] = &[
+        Detail { points: 600, chart_rows: 600, rows: 100, text: 2_000 },
+        Detail { points: 600, chart_rows: 120, rows: 60, text: 1_000 },
+        Detail { points: 240, chart_rows: 60, rows: 30, text: 500 },
+        Detail { points: 100, chart_rows: 20, rows: 12, text: 300 },
+        Detail { points: 40, chart_rows: 10, rows: 5, text: 200 },
+        Detail { points: 0, chart_rows: 0, rows: 3, text: 120 },
+    ];
+}
+
+/// A run.
+#[derive(Debug, Serialize)]
+pub(in crate::report) struct RunView {
+    /// For the window's title.
+    pub title: String,
+    /// Of the whole run.
+    pub status: Status,
+    /// When, revision, tool.
+    pub about: Vec<Pair>,
+    /// How many tests passed and not, in words.
+    pub count: String,
+    /// The tests.
+    pub tests: Vec<TestView>,
+    /// The comparison with a baseline.
+    pub comparison: Option<ComparisonView>,
+    /// The machine.
+    pub environment: Vec<Pair>,
+    /// How to repeat the run.
+    pub repeat: String,
+    /// What was left out to keep the page small.
+    pub thinned: Option<String>,
+}
+
+/// A test.
+#[derive(Debug, Serialize)]
+pub(in crate::report) struct TestView {
+    /// Its anchor in the page.
+    pub anchor: String,
+    /// Its identity.
+    pub id: Long,
+    /// The last part of it.
+    pub name: Long,
+    /// How it ended.
+    pub status: Status,
+    /// Its scenarios: name and workload.
+    pub scenarios: Vec<Pair>,
+    /// Its thresholds.
+    pub thresholds: Vec<ThresholdView>,
+    /// Its key figures.
+    pub figures: Figures,
+    /// Its part of the comparison.
+    pub comparison: Option<TestComparisonView>,
+    /// Whether a comparison was asked for, but not of this test.
+    pub uncompared: bool,
+    /// Its charts: with the comparison, of the load, of latency, of errors.
+    pub baseline_charts: Vec<ChartView>,
+    #[expect(missing_docs, reason = "see above")]
+    pub load_charts: Vec<ChartView>,
+    #[expect(missing_docs, reason = "see above")]
+    pub latency_charts: Vec<ChartView>,
+    #[expect(missing_docs, reason = "see above")]
+    pub error_charts: Vec<ChartView>,
+    /// Its errors.
+    pub errors: Vec<ErrorView>,
+    /// Kinds of errors that are left out.
+    pub errors_left_out: usize,
+    /// Its endpoints or operations.
+    pub endpoints: Vec<EndpointView>,
+    /// Those that are left out.
+    pub endpoints_left_out: usize,
+    /// Names of the phases, if the endpoints have them.
+    pub phases: Vec<&'static str>,
+    /// Its checks.
+    pub checks: Vec<CheckView>,
+    /// Those that are left out.
+    pub checks_left_out: usize,
+    /// All of them together.
+    pub all_checks: CheckView,
+    /// Its own metrics.
+    pub metrics: Vec<MetricView>,
+    /// Its groups.
+    pub groups: Vec<MetricView>,
+    /// Metrics and groups that are left out.
+    pub metrics_left_out: usize,
+    /// Generator and service.
+    pub health: Health,
+    /// What the reader should know.
+    pub warnings: Vec<Long>,
+    /// What `teardown` said.
+    pub teardown_error: Option<Long>,
+}
+
+/// A chart with its anchor.
+#[derive(Debug, Serialize)]
+pub(in crate::report) struct ChartView {
+    /// Its anchor in the page.
+    pub anchor: String,
+    /// The drawing.
+    pub drawing: Drawing,
+}
+
+impl RunView {
+    /// The texts for a run.
+    pub(in crate::report) fn new(
+        run: &RunData,
+        base: Option<&RunData>,
+        comparison: Option<&Comparison>,
+        detail: Detail,
+    ) -> anyhow::Result<Self> {
+        let document = &run.document;
+        let tests = run.tests.iter().enumerate().map(|(index, test)| {
+            let same = |other: &&TestData| other.document.id == test.document.id;
+            TestView::new(index, test, base.and_then(|base| base.tests.iter().find(same)), comparison, detail)
+        });
+        let tests = tests.collect::<anyhow::Result<Vec<_>>>()?;
+        let status = overall(document.exit_code, &tests, comparison);
+        let passed = tests.iter().filter(|test| test.status.class == "pass").count();
+        let mut about = vec![
+            ("started".to_owned(), clean::line(&document.started_at)),
+            ("revision".to_owned(), revision(document.revision.commit.as_deref(), document.revision.dirty)),
+        ];
+        if let Some(branch) = &document.revision.branch {
+            about.push(("branch".to_owned(), clean::clip(&clean::line(branch), 80)));
+        }
+        about.push(("run".to_owned(), clean::clip(&clean::line(&document.id), 80)));
+        let machine = &document.fingerprint;
+        let known = |text: &str| if text.is_empty() { "not known".to_owned() } else { clean::line(text) };
+        let environment = [
+            ("CPU", format!("{}, {} logical cores", known(&machine.cpu), machine.cores)),
+            ("memory", format_bytes(machine.memory_bytes as f64)),
+            ("system", format!("{} {}, {}", known(&machine.os), clean::line(&machine.kernel), known(&machine.arch))),
+            (
+                "virtualisation",
+                if machine.virtualisation.is_empty() { "none seen".into() } else { clean::line(&machine.virtualisation) },
+            ),
+            ("compiler", known(&machine.rustc)),
+            ("profile", known(&document.profile)),
+            ("tool", format!("cargo-loadtest {}", clean::line(&document.tool_version))),
+        ];
+        let first = tests.first().map_or("no test", |test| test.name.short.as_str());
+        Ok(Self {
+            title: match tests.len() {
+                0 | 1 => format!("{}: {first}", status.word),
+                n => format!("{}: {n} load tests", status.word),
+            },
+            status,
+            about,
+            count: format!("{passed} of {} passed", tests.len()),
+            comparison: comparison.map(ComparisonView::new),
+            environment: environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            repeat: clean::line(&document.repeat),
+            thinned: (detail != Detail::LEVELS[0]).then(|| match detail.points {
+                0 => "This page leaves out the charts and keeps the first rows of each table, to stay small. All \
+                      numbers are in the run's directory."
+                    .to_owned(),
+                n => format!(
+                    "This page keeps at most {n} points of each line and {} rows of each table, to stay small. All \
+                     numbers are in the run's directory.",
+                    detail.rows
+                ),
+            }),
+            tests,
+        })
+    }
+}
+
+/// The status of the whole run: that of the exit code, with the reasons of the tests.
+fn overall(exit_code: u8, tests: &[TestView], comparison: Option<&Comparison>) -> Status {
+    let mut reasons = Vec::new();
+    for test in tests {
+        let name = |reason: &String| {
+            if tests.len() == 1 { reason.clone() } else { format!("{}: {reason}", test.name.short) }
+        };
+        reasons.extend(test.status.reasons.iter().map(name));
+    }
+    if let Some(comparison) = comparison {
+        let base = comparison.base.baseline.as_deref().unwrap_or(&comparison.base.run);
+        let base = clean::clip(&clean::line(base), 60);
+        match comparison.verdict {
+            Verdict::Regressed => reasons.push(format!("regressed against the baseline `{base}`")),
+            Verdict::Inconclusive => reasons.push(format!("not verified: inconclusive against the baseline `{base}`")),
+            Verdict::NotComparable => reasons.push(format!("not verified: not comparable with the baseline `{base}`")),
+            Verdict::Invalid => reasons.push(format!("the comparison with the baseline `{base}` is invalid")),
+            Verdict::Improved | Verdict::Unchanged => {}
+        }
+    }
+    let code = crate::verdict::EXIT_CODES.iter().map(|(code, _)| *code).find(|code| code.number() == exit_code);
+    Status::of_code(code.unwrap_or(ExitCode::Internal), reasons)
+}
+
+impl TestView {
+    fn new(
+        index: usize,
+        test: &TestData,
+        base: Option<&TestData>,
+        comparison: Option<&Comparison>,
+        detail: Detail,
+    ) -> anyhow::Result<Self> {
+        let document = &test.document;
+        let outcome = &document.outcome;
+        let anchor = format!("test-{}", index + 1);
+        let compared = comparison
+            .and_then(|comparison| Some((comparison, comparison.tests.iter().find(|t| t.id == document.id)?)))
+            .map(|(comparison, test)| TestComparisonView::new(test, comparison.equivalence));
+        let input = Input { test, base, max_points: detail.points, max_rows: detail.chart_rows };
+        let charts = |section: Section| -> anyhow::Result<Vec<ChartView>> {
+            let mut views = Vec::new();
+            for chart in CHARTS.iter().filter(|chart| chart.section() == section && detail.points > 0) {
+                if let Some(drawing) = chart.draw(&input)? {
+                    views.push(ChartView { anchor: format!("{anchor}-{}", chart.id()), drawing });
+                }
+            }
+            Ok(views)
+        };
+        let mut errors = errors(test, MESSAGE_COLUMNS.min(detail.text), detail.text);
+        let errors_left_out = cut(&mut errors, detail.rows);
+        let (endpoints, endpoints_left_out) = endpoints(test, detail.rows, NAME_COLUMNS.min(detail.text));
+        let has_phases = endpoints.iter().any(|endpoint| !endpoint.phases.is_empty());
+        let (mut checks, all_checks) = checks(test, NAME_COLUMNS);
+        // Of many the ones that failed are those to look at.
+        if checks.len() > detail.rows {
+            checks.sort_by_key(|check| check.fails == 0);
+        }
+        let checks_left_out = cut(&mut checks, detail.rows);
+        let (mut metrics, mut groups) = (custom(test, NAME_COLUMNS), groups(test, NAME_COLUMNS));
+        let metrics_left_out = cut(&mut metrics, detail.rows) + cut(&mut groups, detail.rows);
+        let name = document.id.rsplit('/').next().unwrap_or(&document.id);
+        Ok(Self {
+            id: Long::new(&document.id, NAME_COLUMNS, detail.text),
+            name: Long::new(name, 80, detail.text),
+            status: Status::of_test(test),
+            scenarios: outcome
+                .workloads
+                .iter()
+                .map(|(name, workload)| (clean::clip(&clean::line(name), 80), describe(&workload.shape)))
+                .collect(),
+            thresholds: thresholds(test),
+            figures: figures(test),
+            uncompared: comparison.is_some() && compared.is_none(),
+            comparison: compared,
+            baseline_charts: charts(Section::Baseline)?,
+            load_charts: charts(Section::Load)?,
+            latency_charts: charts(Section::Latency)?,
+            error_charts: charts(Section::Errors)?,
+            errors,
+            errors_left_out,
+            endpoints,
+            endpoints_left_out,
+            phases: if has_phases { super::tables::PHASES.iter().map(|(_, name)| *name).collect() } else { Vec::new() },
+            checks,
+            checks_left_out,
+            all_checks,
+            metrics,
+            groups,
+            metrics_left_out,
+            health: health(test),
+            warnings: outcome.warnings.iter().map(|text| Long::new(text, MESSAGE_COLUMNS, detail.text)).collect(),
+            teardown_error: outcome.teardown_error.as_ref().map(|e| Long::new(e, MESSAGE_COLUMNS, detail.text)),
+            anchor,
+        })
+    }
+}
+
+/// A workload in a line, with its length.
+fn describe(shape: &loadtest_core::options::Shape) -> String {
+    let text = shape.describe();
+    if text.len() <= 300 {
+        return text;
+    }
+    // A plan of a thousand stages.
+    let length = format_millis(shape.regular_duration().as_secs_f64() * 1_000.0);
+    format!("{}: up to {} VUs over {length}", shape.kind(), shape.max_vus())
+}
+
+fn cut<T>(rows: &mut Vec<T>, most: usize) -> usize {
+    let left_out = rows.len().saturating_sub(most);
+    rows.truncate(most);
+    left_out
+}

@@ -1,0 +1,382 @@
+//! The tables of a test: key figures, endpoints, checks, groups, own metrics, the generator's health.
+
+use std::collections::BTreeMap;
+
+use loadtest_core::metric::{Builtin, Kind, MetricDef, Tags, Totals, Unit, tag};
+use loadtest_core::units::{
+    format_bytes, format_count, format_millis, format_percent, format_rate, format_value,
+};
+use serde::Serialize;
+
+use super::{Long, Pair, format_rate_of};
+use crate::data::{TestData, failures, successes};
+use crate::report::clean;
+
+/// More than this share of errors makes percentiles of all requests useless.
+const MANY_ERRORS: f64 = 0.01;
+/// Above this share of its cores the generator measures itself.
+const SATURATED: f64 = 0.8;
+
+/// The numbers that matter most.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::report) struct Figures {
+    /// Name, value, a line below it, whether it is a bad sign.
+    pub cards: Vec<Card>,
+    /// The metric that stands for latency.
+    pub metric: String,
+    /// Name, of successes, of failures, of all; failures and all are empty if nothing failed.
+    pub latency: Vec<[String; 4]>,
+    /// Whether there are failures.
+    pub failed: bool,
+    /// Why the percentiles of all are not to be trusted.
+    pub caution: Option<String>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::report) struct Card {
+    /// What it is.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// More about it.
+    pub detail: String,
+    /// Whether it is a bad sign.
+    pub bad: bool,
+}
+
+fn card(name: &str, value: String, detail: String, bad: bool) -> Card {
+    Card { name: name.to_owned(), value, detail, bad }
+}
+
+/// The key figures of a test.
+pub(in crate::report) fn figures(test: &TestData) -> Figures {
+    let all = |_: &Tags| true;
+    let seconds = test.seconds();
+    let metric = test.latency_metric();
+    let iterations = test.total(Builtin::Iterations.name(), all).sum;
+    let failed_iterations = test.total(Builtin::IterationsFailed.name(), all);
+    let requests = test.total(Builtin::HttpReqs.name(), all).sum;
+    let failed_of = match metric {
+        "http_req_duration" => Builtin::HttpReqFailed,
+        "measure_duration" => Builtin::MeasureFailed,
+        _ => Builtin::IterationsFailed,
+    };
+    let failed = test.total(failed_of.name(), all);
+    let share = failed.mean();
+    let good = test.total(metric, successes);
+    let bad = test.total(metric, failures);
+    let both = test.total(metric, all);
+    let of = |totals: &Totals, q| totals.quantile(q, Unit::Millis);
+    let faster = matches!((of(&bad, 0.5), of(&good, 0.5)), (Some(bad), Some(good)) if bad < good);
+    let many = share.is_some_and(|share| share > MANY_ERRORS);
+    let caution = (bad.count > 0 && (many || faster)).then(|| {
+        let why = match (many, faster) {
+            (true, true) => "More than 1% failed, and failures were faster than successes",
+            (true, false) => "More than 1% failed",
+            _ => "Failures were faster than successes",
+        };
+        format!("{why}: fast failures flatter the percentiles of all requests. Read those of successes.")
+    });
+
+    let mut cards = Vec::new();
+    if requests > 0.0 {
+        cards.push(card("Requests", format_count(requests), format_rate(requests / seconds), false));
+    }
+    cards.push(card("Iterations", format_count(iterations), format_rate(iterations / seconds), iterations == 0.0));
+    if let Some(share) = share {
+        let what = match failed_of {
+            Builtin::HttpReqFailed => "requests",
+            Builtin::MeasureFailed => "operations",
+            _ => "iterations",
+        };
+        let detail = format!("{} of {} {what}", format_count(failed.sum), format_count(failed.count as f64));
+        cards.push(card("Errors", format_percent(share), detail, share > MANY_ERRORS));
+    }
+    for (name, q) in [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)] {
+        if let Some(value) = of(&good, q) {
+            let detail = if bad.count > 0 {
+                format!("of successes; {} of all", of(&both, q).map_or_else(String::new, format_millis))
+            } else {
+                "latency".to_owned()
+            };
+            cards.push(card(name, format_millis(value), detail, false));
+        }
+    }
+    if failed_iterations.sum > 0.0 && failed_of != Builtin::IterationsFailed {
+        let detail = format!("{} iterations", format_count(failed_iterations.sum));
+        cards.push(card("Iterations failed", format_percent(failed_iterations.mean().unwrap_or(0.0)), detail, true));
+    }
+    let dropped = test.total(Builtin::DroppedIterations.name(), all).sum;
+    let detail = if dropped > 0.0 { "planned, never started" } else { "all that was planned started" };
+    cards.push(card("Dropped iterations", format_count(dropped), detail.to_owned(), dropped > 0.0));
+    if let Some(lag) = test.schedule_lag_ms() {
+        let stall = test.generator_use().max_stall_ms;
+        let detail = format!("mean; longest stall {}", format_millis(stall));
+        cards.push(card("Schedule lag", format_millis(lag), detail, false));
+    }
+
+    let row = |name: &str, show: &dyn Fn(&Totals) -> Option<f64>| {
+        let text = |totals: &Totals| show(totals).map_or_else(|| "–".to_owned(), format_millis);
+        [name.to_owned(), text(&good), text(&bad), text(&both)]
+    };
+    let latency = vec![
+        row("mean", &|totals| totals.mean()),
+        row("p50", &|totals| of(totals, 0.5)),
+        row("p90", &|totals| of(totals, 0.9)),
+        row("p95", &|totals| of(totals, 0.95)),
+        row("p99", &|totals| of(totals, 0.99)),
+        row("max", &|totals| (totals.count > 0).then_some(totals.max)),
+    ];
+    Figures { cards, metric: metric.to_owned(), latency, failed: bad.count > 0, caution }
+}
+
+/// One endpoint, or one measured operation.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::report) struct EndpointView {
+    /// Method and route, or the operation's name.
+    pub name: Long,
+    /// How many.
+    pub count: String,
+    /// Per second.
+    pub rate: String,
+    /// How many failed, and their share.
+    pub errors: String,
+    /// Whether some did.
+    pub failed: bool,
+    /// p50, p90, p95, p99, max of its successes; of all if none succeeded.
+    pub latency: [String; 5],
+    /// Means of the phases, in the order of [`PHASES`]; empty if not HTTP.
+    pub phases: Vec<String>,
+}
+
+/// The phases of an exchange and their names.
+pub(in crate::report) const PHASES: [(Builtin, &str); 7] = [
+    (Builtin::HttpReqBlocked, "blocked"),
+    (Builtin::HttpReqLookingUp, "looking up"),
+    (Builtin::HttpReqConnecting, "connecting"),
+    (Builtin::HttpReqTlsHandshaking, "TLS"),
+    (Builtin::HttpReqSending, "sending"),
+    (Builtin::HttpReqWaiting, "waiting"),
+    (Builtin::HttpReqReceiving, "receiving"),
+];
+
+/// The endpoints of a test, the most frequent first, and how many are left out.
+pub(in crate::report) fn endpoints(test: &TestData, most: usize, columns: usize) -> (Vec<EndpointView>, usize) {
+    type Endpoint = (String, String);
+    let key = |tags: &Tags| -> Option<Endpoint> {
+        Some((tags.get(tag::NAME)?.clone(), tags.get(tag::METHOD).cloned().unwrap_or_default()))
+    };
+    let metric = test.latency_metric();
+    let parts = test.total_by(metric, |tags| Some((key(tags)?, successes(tags))));
+    let operations = test.total_by(Builtin::MeasureFailed.name(), |tags| key(tags));
+    let mut rows: BTreeMap<Endpoint, (Totals, Totals)> = BTreeMap::new();
+    for ((endpoint, success), totals) in parts {
+        let row = rows.entry(endpoint).or_default();
+        if success { row.0.merge(&totals) } else { row.1.merge(&totals) };
+    }
+    let http = metric == Builtin::HttpReqDuration.name();
+    let phases: Vec<_> = PHASES
+        .iter()
+        .filter(|_| http)
+        .map(|(phase, _)| test.total_by(phase.name(), |tags| key(tags)))
+        .collect();
+    let mut rows: Vec<_> = rows.into_iter().collect();
+    rows.sort_by_key(|(_, (good, bad))| std::cmp::Reverse(good.count + bad.count));
+    let left_out = rows.len().saturating_sub(most);
+    rows.truncate(most);
+    let view = |(endpoint, (good, bad)): (Endpoint, (Totals, Totals))| {
+        let count = good.count + bad.count;
+        let failed = if http {
+            bad.count
+        } else {
+            operations.get(&endpoint).map_or(0, |totals| totals.sum as u64)
+        };
+        let shown = if good.count > 0 { &good } else { &bad };
+        let quantile = |q| shown.quantile(q, Unit::Millis).map_or_else(|| "–".to_owned(), format_millis);
+        let (name, method) = &endpoint;
+        EndpointView {
+            name: Long::new(format!("{method} {name}").trim(), columns, 2_000),
+            count: format_count(count as f64),
+            rate: format_rate(count as f64 / test.seconds()),
+            errors: match failed {
+                0 => "0".to_owned(),
+                n => format!("{} ({})", format_count(n as f64), format_percent(n as f64 / count.max(1) as f64)),
+            },
+            failed: failed > 0,
+            latency: [quantile(0.5), quantile(0.9), quantile(0.95), quantile(0.99), format_millis(shown.max)],
+            phases: phases
+                .iter()
+                .map(|phase| phase.get(&endpoint).and_then(Totals::mean).map_or_else(|| "–".into(), format_millis))
+                .collect(),
+        }
+    };
+    (rows.into_iter().map(view).collect(), left_out)
+}
+
+/// A check.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::report) struct CheckView {
+    /// Group and name.
+    pub name: Long,
+    /// Times it held.
+    pub passes: u64,
+    /// Times it did not.
+    pub fails: u64,
+    /// The share of the former, cautiously rounded.
+    pub share: String,
+}
+
+/// The checks of a test, in the order of group and name, and all of them together.
+pub(in crate::report) fn checks(test: &TestData, columns: usize) -> (Vec<CheckView>, CheckView) {
+    let view = |name: &str, totals: &Totals| CheckView {
+        name: Long::new(name, columns, 2_000),
+        passes: totals.sum as u64,
+        fails: totals.count.saturating_sub(totals.sum as u64),
+        share: totals.mean().map_or_else(|| "–".to_owned(), format_percent),
+    };
+    let parts = test.total_by(Builtin::Checks.name(), |tags| {
+        let group = tags.get(tag::GROUP).cloned().unwrap_or_default();
+        Some((group, tags.get(tag::CHECK)?.clone()))
+    });
+    let mut all = Totals::default();
+    let mut rows = Vec::new();
+    for ((group, check), totals) in &parts {
+        all.merge(totals);
+        let name = if group.is_empty() { check.clone() } else { format!("{group} › {check}") };
+        rows.push(view(&name, totals));
+    }
+    (rows, view("all checks", &all))
+}
+
+/// A metric of the test's own, or a group.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::report) struct MetricView {
+    /// Its name.
+    pub name: Long,
+    /// `trend`, `counter`, `gauge`, `rate`.
+    pub kind: &'static str,
+    /// What it adds up to, name and value.
+    pub values: Vec<Pair>,
+}
+
+/// The metrics that are not built in, in the order of first use.
+pub(in crate::report) fn custom_metrics(test: &TestData) -> Vec<MetricDef> {
+    let own = |def: &MetricDef| Builtin::ALL.iter().all(|builtin| builtin.name() != def.name);
+    test.metrics().into_iter().filter(own).collect()
+}
+
+/// What they add up to.
+pub(in crate::report) fn custom(test: &TestData, columns: usize) -> Vec<MetricView> {
+    let view = |def: &MetricDef| {
+        let totals = test.total(&def.name, |_| true);
+        let (kind, values) = match def.kind {
+            Kind::Trend => ("trend", trend_values(&totals, def.unit)),
+            Kind::Counter => (
+                "counter",
+                vec![
+                    ("count".into(), format_value(totals.sum, def.unit)),
+                    ("rate".into(), format_rate_of(totals.sum / test.seconds(), def)),
+                ],
+            ),
+            Kind::Gauge => (
+                "gauge",
+                vec![
+                    ("last".into(), format_value(totals.last, def.unit)),
+                    ("min".into(), format_value(totals.min, def.unit)),
+                    ("max".into(), format_value(totals.max, def.unit)),
+                ],
+            ),
+            Kind::Rate => (
+                "rate",
+                vec![
+                    ("rate".into(), totals.mean().map_or_else(|| "–".into(), format_percent)),
+                    (
+                        "count".into(),
+                        format!("{} of {}", format_count(totals.sum), format_count(totals.count as f64)),
+                    ),
+                ],
+            ),
+        };
+        MetricView { name: Long::new(&def.name, columns, 2_000), kind, values }
+    };
+    custom_metrics(test).iter().map(view).collect()
+}
+
+/// The groups and how long they took.
+pub(in crate::report) fn groups(test: &TestData, columns: usize) -> Vec<MetricView> {
+    let parts = test.total_by(Builtin::GroupDuration.name(), |tags| tags.get(tag::GROUP).cloned());
+    let view = |(name, totals): (&String, &Totals)| MetricView {
+        name: Long::new(name, columns, 2_000),
+        kind: "group",
+        values: trend_values(totals, Unit::Millis),
+    };
+    parts.iter().filter(|(_, totals)| totals.count > 0).map(view).collect()
+}
+
+fn trend_values(totals: &Totals, unit: Unit) -> Vec<Pair> {
+    let show = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format_value(value, unit));
+    let mut values = vec![("count".to_owned(), format_count(totals.count as f64)), ("avg".into(), show(totals.mean()))];
+    for (name, q) in [("med", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99)] {
+        values.push((name.into(), show(totals.quantile(q, unit))));
+    }
+    values.push(("max".into(), format_value(totals.max, unit)));
+    values
+}
+
+/// How the generator and the service did.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::report) struct Health {
+    /// Name, value, whether it is a bad sign.
+    pub generator: Vec<(String, String, bool)>,
+    /// The same of the service; empty if the test started none as a process.
+    pub service: Vec<(String, String, bool)>,
+}
+
+/// How the generator and the service of a test did.
+pub(in crate::report) fn health(test: &TestData) -> Health {
+    let outcome = &test.document.outcome;
+    let used = test.generator_use();
+    let mut generator = Vec::new();
+    let mut say = |name: &str, value: String, bad| generator.push((name.to_owned(), value, bad));
+    let unknown = || "not known on this system".to_owned();
+    say(
+        "CPU of its cores",
+        match (used.cpu_mean, used.cpu_max) {
+            (Some(mean), Some(max)) => format!("{} mean, {} at most", format_percent(mean), format_percent(max)),
+            _ => unknown(),
+        },
+        used.cpu_mean.is_some_and(|mean| mean > SATURATED),
+    );
+    say("worker threads", outcome.workers.to_string(), false);
+    say("memory", used.rss_max.map_or_else(unknown, |rss| format!("{} at most", format_bytes(rss as f64))), false);
+    say("longest stall of a worker", format_millis(used.max_stall_ms), used.max_stall_ms > 100.0);
+    say("samples lost", format_count(used.lost_samples as f64), used.lost_samples > 0);
+    if let Some(steal) = used.steal_max {
+        say("stolen by the hypervisor", format!("{} at most", format_percent(steal)), steal > 0.05);
+    }
+    if outcome.clamped_values > 0 {
+        say("values that did not fit", format_count(outcome.clamped_values as f64), true);
+    }
+    if outcome.folded_series > 0 {
+        let folded = format!("{} went to {}", format_count(outcome.folded_series as f64), tag::OTHER);
+        say("tag values over the limit", folded, true);
+    }
+    say("setup", format_millis(outcome.setup_seconds * 1_000.0), false);
+    say("load", format_millis(outcome.load_seconds * 1_000.0), false);
+
+    let mut service = Vec::new();
+    for info in &test.document.services {
+        service.push(("service".to_owned(), clean::line(&info.name), false));
+        service.push(("address".to_owned(), clean::line(&info.base_url), false));
+        if let Some(log) = &info.log {
+            service.push(("log".to_owned(), clean::line(log), false));
+        }
+    }
+    if let Some(used) = test.service_use() {
+        let cores = format!("{:.2} cores mean, {:.2} at most", used.cpu_mean, used.cpu_max);
+        service.push(("CPU".to_owned(), cores, false));
+        service.push(("memory".to_owned(), format!("{} at most", format_bytes(used.rss_max as f64)), false));
+    }
+    Health { generator, service }
+}

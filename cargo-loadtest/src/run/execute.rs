@@ -1,0 +1,202 @@
+//! Running the chosen tests, one after the other.
+//!
+//! The main types are [`Plan`], a test with what the command line makes of it, and [`Executed`]. A test that
+//! can't be launched is a result like others: what ran before it is never lost.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use loadtest_core::Error;
+use loadtest_core::options::{Options, Workload};
+use loadtest_core::plan::Shard;
+use loadtest_core::results::{Definition, End, Interval, TestOutcome};
+use loadtest_core::wire::{self, Mode, Request};
+
+use super::document::{self, ScenarioLoad};
+use super::output::{Destination, Directed};
+use crate::cli::{Args, Format};
+use crate::data::TestData;
+use crate::discover::LoadTest;
+use crate::launch::{self, LaunchSpec, Launched, Signals};
+use crate::live;
+use crate::store::RunDir;
+use crate::verdict::{self, ExitCode};
+
+/// A test and its load.
+#[derive(Debug)]
+pub(super) struct Plan<'a> {
+    /// The test.
+    pub(super) test: &'a LoadTest,
+    /// What the command line says over its attributes.
+    overrides: Options,
+    /// What that makes of each scenario.
+    pub(super) workloads: BTreeMap<String, ScenarioLoad>,
+}
+
+impl<'a> Plan<'a> {
+    /// Lays the command line over the attributes.
+    ///
+    /// # Errors
+    /// If they contradict each other, with the test's name.
+    pub(super) fn new(test: &'a LoadTest, args: &Args) -> Result<Self, Error> {
+        let overrides = args.overrides();
+        let mut workloads = BTreeMap::new();
+        for definition in &test.definitions {
+            let options = definition.options.clone().overwrite(overrides.clone());
+            let workload = options.resolve().map_err(|error| error.context(&test.id))?;
+            workloads.insert(definition.scenario.clone(), ScenarioLoad { workload, tags: options.tags });
+        }
+        Ok(Plan { test, overrides, workloads })
+    }
+
+    /// The definitions with the load that is really run, and without values that must not be stored.
+    pub(super) fn stored_definitions(&self) -> Vec<Definition> {
+        let stored = |definition: &Definition| {
+            let mut definition = definition.clone();
+            definition.options = definition.options.without_env_values();
+            if let Some(load) = self.workloads.get(&definition.scenario) {
+                definition.workload = load.workload.clone();
+            }
+            definition
+        };
+        self.test.definitions.iter().map(stored).collect()
+    }
+
+    fn workloads(&self) -> BTreeMap<String, Workload> {
+        self.workloads.iter().map(|(name, load)| (name.clone(), load.workload.clone())).collect()
+    }
+}
+
+/// What ran.
+#[derive(Debug)]
+pub(super) struct Executed {
+    /// The tests that ran, in order.
+    pub(super) tests: Vec<TestData>,
+    /// Whether a signal kept others from running.
+    pub(super) interrupted: bool,
+}
+
+/// Runs the tests in order, until a signal comes, or with `--fail-fast` until one fails.
+pub(super) fn all(
+    plans: &[Plan<'_>],
+    services: &BTreeMap<(String, String), PathBuf>,
+    directory: &RunDir,
+    seed: u64,
+    args: &Args,
+    signals: &Signals,
+) -> Executed {
+    let mut tests: Vec<TestData> = Vec::new();
+    for plan in plans {
+        if signals.interrupted() {
+            return Executed { tests, interrupted: true };
+        }
+        let test = one(plan, services, directory, seed, args, signals);
+        let code = verdict::judge_test(&super::facts_of(&test)).code;
+        tests.push(test);
+        if args.fail_fast && code != ExitCode::Passed && tests.len() < plans.len() {
+            let left = plans.len() - tests.len();
+            eprintln!("{} failed: {left} more not run (--fail-fast)", plan.test.id);
+            break;
+        }
+    }
+    Executed { tests, interrupted: false }
+}
+
+fn one(
+    plan: &Plan<'_>,
+    services: &BTreeMap<(String, String), PathBuf>,
+    directory: &RunDir,
+    seed: u64,
+    args: &Args,
+    signals: &Signals,
+) -> TestData {
+    let test = plan.test;
+    let file = directory.intervals_file(&test.id);
+    let progress = if args.quiet { live::Progress::None } else { args.progress.into() };
+    let destination = match (args.quiet, args.format) {
+        (true, _) => Destination::Nowhere,
+        (false, Format::Json) => Destination::Err,
+        (false, Format::Text) => Destination::AsPrinted,
+    };
+    let mut view = Directed::new(live::view(progress), destination);
+    let launched = match launch(plan, services, directory, &file, seed, &mut view, signals) {
+        Ok(launched) => launched,
+        Err(_) if signals.interrupted() => not_launched(plan, End::Interrupted),
+        Err(error) => not_launched(plan, failed_launch(&error, &view.intervals)),
+    };
+    let intervals = view.intervals;
+    let name = file.strip_prefix(directory.path()).unwrap_or(&file).to_string_lossy().into_owned();
+    document::test_data(plan, launched, intervals, name, seed)
+}
+
+fn launch(
+    plan: &Plan<'_>,
+    services: &BTreeMap<(String, String), PathBuf>,
+    directory: &RunDir,
+    file: &std::path::Path,
+    seed: u64,
+    view: &mut Directed,
+    signals: &Signals,
+) -> anyhow::Result<Launched> {
+    let test = plan.test;
+    let logs = file.with_extension("").with_extension("logs");
+    std::fs::create_dir_all(&logs)
+        .with_context(|| format!("can't make {} in {}", logs.display(), directory.path().display()))?;
+    let names = test.definitions.iter().flat_map(|definition| &definition.binaries);
+    let binaries = names.filter_map(|name| {
+        let path = services.get(&(test.binary.package.clone(), name.clone()))?;
+        Some((name.clone(), path.to_string_lossy().into_owned()))
+    });
+    let request = Request {
+        // The handshake decides.
+        version: wire::VERSIONS[wire::VERSIONS.len() - 1],
+        mode: Mode::Run,
+        test: test.name.clone(),
+        overrides: plan.overrides.clone(),
+        seed,
+        shard: Shard::default(),
+        binaries: binaries.collect(),
+        log_dir: logs.to_string_lossy().into_owned(),
+    };
+    let spec = LaunchSpec {
+        binary: &test.binary,
+        request,
+        id: &test.id,
+        definitions: &test.definitions,
+        intervals: file.to_owned(),
+    };
+    let launched = launch::run(spec, view, signals);
+    // Nothing was written to it if there is no service.
+    let _ = std::fs::remove_dir(&logs);
+    launched
+}
+
+/// An error of the launch before any load is one of the setup; afterwards the measurement was lost.
+fn failed_launch(error: &anyhow::Error, intervals: &[Interval]) -> End {
+    let reason = format!("{error:#}");
+    if intervals.is_empty() { End::SetupFailed { reason } } else { End::Crashed { reason } }
+}
+
+/// The outcome of a test that could not be launched.
+fn not_launched(plan: &Plan<'_>, end: End) -> Launched {
+    Launched {
+        outcome: TestOutcome {
+            end,
+            teardown_error: None,
+            workloads: plan.workloads(),
+            thresholds: Vec::new(),
+            errors: Vec::new(),
+            metrics: Vec::new(),
+            load_seconds: 0.0,
+            setup_seconds: 0.0,
+            scenarios: BTreeMap::new(),
+            folded_series: 0,
+            clamped_values: 0,
+            workers: 0,
+            warnings: Vec::new(),
+        },
+        services: Vec::new(),
+        started_at: None,
+    }
+}

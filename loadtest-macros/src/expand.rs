@@ -1,0 +1,201 @@
+//! The expansion: the function as it was written, and under `cfg(test)` its registration and its entry.
+//!
+//! Everything that the expansion names is reached through `__private` of the runtime, because the user's
+//! scope may give `std`, `Some` or `Vec` any meaning; closures are used where functions would be named, because
+//! names of items are not hygienic. There is no `unsafe` and no `allow` in it, which `forbid` would refuse.
+//! The registration stands in the user's own scope, where the paths of the attribute mean what they say;
+//! the entry, which libtest wants as a function, stands in a module, where its name collides with nothing.
+
+use loadtest_core::wire::{MARKER, MARKER_END};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{Attribute, Path, ReturnType, Type};
+
+use crate::args::{self, Args};
+use crate::function::{self, Function};
+use crate::hash;
+use crate::problems::Problems;
+
+/// Expands `#[load_test(attribute)] item`.
+pub(crate) fn load_test(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    let mut problems = Problems::default();
+    let args = args::read(attribute.clone(), &mut problems);
+    let read = function::read(&item, args.setup.is_some(), &mut problems);
+    if let Some(errors) = problems.into_compile_errors() {
+        // The item stays, so that calls to it are no errors too.
+        return quote!(#item #errors);
+    }
+    let Some(function) = read else { return item };
+    let used = used(&args, &function);
+    let registration = registration(&attribute, &args, &function);
+    let entry = entry(&args, &function);
+    quote!(#item #used #registration #entry)
+}
+
+/// Without `cfg(test)` nothing is registered, but what the attribute names is not dead code either.
+fn used(args: &Args, function: &Function) -> TokenStream {
+    let cfgs = cfgs(&function.attributes);
+    let name = &function.signature.ident;
+    let (setup, teardown, constants) = (&args.setup, &args.teardown, &args.constants);
+    let setup = setup.iter();
+    let teardown = teardown.iter();
+    quote! {
+        #(#cfgs)*
+        #[cfg(not(test))]
+        const _: fn() = || {
+            let _ = #name;
+            #(let _ = #setup;)*
+            #(let _ = #teardown;)*
+            #(let _ = #constants;)*
+        };
+    }
+}
+
+fn registration(attribute: &TokenStream, args: &Args, function: &Function) -> TokenStream {
+    let private = private(args.runtime.as_ref(), 0);
+    let cfgs = cfgs(&function.attributes);
+    let name = function.signature.ident.unraw().to_string();
+    let entry = entry_module(function).to_string();
+    let line = line(&function.signature.ident);
+    let option = |text: &Option<syn::LitStr>| match text {
+        Some(text) => quote!(#private::Option::Some(#text)),
+        None => quote!(#private::Option::None),
+    };
+    let (test, scenario_name) = (option(&args.test), option(&args.name));
+    let binaries = &args.binaries;
+    let calls = &args.calls;
+    let scenario = scenario(&private, args, function);
+    let attribute_hash = hash::tokens(attribute.clone());
+    let (signature, body) = (&function.signature, &function.body);
+    let body_hash = hash::tokens(quote!(#signature #body));
+    quote! {
+        #(#cfgs)*
+        #[cfg(test)]
+        const _: () = {
+            #private::inventory::submit! {
+                #private::Registration {
+                    marker: #private::concat!(
+                        #MARKER, #private::module_path!(), "::", #entry, "::load_test", #MARKER_END
+                    ),
+                    module_path: #private::module_path!(),
+                    function: #name,
+                    package: #private::env!("CARGO_PKG_NAME"),
+                    file: #private::file!(),
+                    line: #line,
+                    test: #test,
+                    name: #scenario_name,
+                    binaries: &[#(#binaries),*],
+                    options: || #private::Attribute::new() #calls .finish(),
+                    scenario: || #scenario,
+                    attribute_hash: #attribute_hash,
+                    body_hash: #body_hash,
+                }
+            }
+        };
+    }
+}
+
+/// Calls of the user's functions in closures whose types the runtime fixes one after the other. The tokens
+/// stand where the user wrote the types, so that the compiler's errors do too.
+fn scenario(private: &TokenStream, args: &Args, function: &Function) -> TokenStream {
+    let setup = match &args.setup {
+        None => quote!(async |_| #private::Result::Ok(())),
+        Some(path) => {
+            let context = Ident::new("context", Span::mixed_site());
+            let call = quote_spanned! {at(path)=>
+                #private::Returned(#private::set_up(#path, #context).await).data()
+            };
+            quote!(async |#context| { use #private::ReturnedValue as _; #call })
+        }
+    };
+    let teardown = match &args.teardown {
+        None => quote!(async |_| #private::Result::Ok(())),
+        Some(path) => {
+            let data = Ident::new("data", Span::mixed_site());
+            let call = quote_spanned!(at(path)=> #private::tear_down(#path, #data).await);
+            quote!(async |#data| #call)
+        }
+    };
+    let name = &function.signature.ident;
+    let output: &dyn ToTokens = match &function.signature.output {
+        ReturnType::Default => name,
+        ReturnType::Type(_, ty) => ty,
+    };
+    let argument = |text: &str, ty: &Type| Ident::new(text, at(ty));
+    let parameters = [Ident::new("vu", Span::mixed_site()), Ident::new("data", Span::mixed_site())];
+    let [vu, data] = &parameters;
+    let (closure, passed) = match &function.arguments[..] {
+        [] => (quote!(|_, _|), quote!()),
+        [ty] => (quote!(|#vu, _|), argument("vu", ty).into_token_stream()),
+        [ty, data_type, ..] => {
+            let (vu_here, data_here) = (argument("vu", ty), argument("data", data_type));
+            (quote!(|#vu, #data|), quote!(#vu_here, #data_here))
+        }
+    };
+    let iterate = quote_spanned! {at(output)=>
+        async #closure { let returned = #name(#passed).await; #private::Outcome::into_result(returned) }
+    };
+    quote! {
+        #private::builder().setup(#setup).iterate(#iterate).teardown(#teardown)
+    }
+}
+
+fn entry(args: &Args, function: &Function) -> TokenStream {
+    let private = private(args.runtime.as_ref(), 1);
+    let cfgs = cfgs(&function.attributes);
+    let module = entry_module(function);
+    quote! {
+        #(#cfgs)*
+        #[cfg(test)]
+        #[doc(hidden)]
+        mod #module {
+            #[#private::test]
+            #[ignore = "load test: run with cargo loadtest"]
+            fn load_test() {
+                #private::entry();
+            }
+        }
+    }
+}
+
+fn entry_module(function: &Function) -> Ident {
+    format_ident!("__load_test_{}", function.signature.ident.unraw(), span = Span::mixed_site())
+}
+
+/// `::loadtest_runtime::__private`, or that of the key `crate`, as seen from `depth` modules further in. A
+/// path that does not begin in this crate begins with a dependency.
+fn private(runtime: Option<&Path>, depth: usize) -> TokenStream {
+    let Some(path) = runtime else { return quote!(::loadtest_runtime::__private) };
+    let first = path.segments.first().map(|segment| segment.ident.to_string()).unwrap_or_default();
+    let out = std::iter::repeat_n(quote!(super::), depth);
+    match first.as_str() {
+        _ if path.leading_colon.is_some() => quote!(#path::__private),
+        "crate" => quote!(#path::__private),
+        "super" => quote!(#(#out)* #path::__private),
+        "self" if depth > 0 => {
+            let rest = path.segments.iter().skip(1);
+            quote!(#(#out)* #(#rest::)* __private)
+        }
+        "self" => quote!(#path::__private),
+        _ => quote!(::#path::__private),
+    }
+}
+
+/// The conditions under which the function exists, for what refers to it.
+fn cfgs(attributes: &[Attribute]) -> Vec<&Attribute> {
+    attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).collect()
+}
+
+/// The place of a type or a path for the compiler's errors: its name rather than the `&` before it.
+fn at(tokens: &(impl ToTokens + ?Sized)) -> Span {
+    let named =
+        tokens.to_token_stream().into_iter().find(|tree| matches!(tree, proc_macro2::TokenTree::Ident(_)));
+    Span::mixed_site().located_at(named.map_or_else(|| tokens.to_token_stream().span(), |tree| tree.span()))
+}
+
+/// The line of a token, from one.
+fn line(ident: &Ident) -> u32 {
+    u32::try_from(ident.span().unwrap().line()).unwrap_or(u32::MAX)
+}

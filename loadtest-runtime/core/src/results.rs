@@ -1,0 +1,328 @@
+//! What a run leaves behind: definitions, one-second intervals, and the document that reports,
+//! comparisons and other programs read.
+//!
+//! The main types are [`Interval`] (sent once a second, appended to the run directory) and
+//! [`RunDocument`] (`run.json`). Sums over a test are always merged from its intervals, so a run that was
+//! killed has the same numbers as one that ended, up to its last closed second.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::metric::{MetricDef, Tags, Totals};
+use crate::options::{Options, Workload};
+
+/// The version of [`RunDocument`] that this build writes.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A load test as its binary knows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Definition {
+    /// Its name within the binary: `module::function`, or the key `test` with the module in front.
+    pub test: String,
+    /// The scenario's name: the function's, or the key `name`.
+    pub scenario: String,
+    /// `CARGO_PKG_NAME` of its crate.
+    pub package: String,
+    /// Source file, as the compiler names it.
+    pub file: String,
+    /// Line of the function, from one.
+    pub line: u32,
+    /// Options as the attribute gives them.
+    pub options: Options,
+    /// What they mean, with the defaults.
+    pub workload: Workload,
+    /// Binaries to build and hand over.
+    pub binaries: Vec<String>,
+    /// Hash of the attribute's tokens, hexadecimal.
+    pub attribute_hash: String,
+    /// Hash of the function's tokens, hexadecimal.
+    pub body_hash: String,
+}
+
+/// Index of a series within one test process.
+pub type SeriesId = u32;
+
+/// The first mention of a series.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeriesDef {
+    /// How the intervals refer to it.
+    pub id: SeriesId,
+    /// Its metric.
+    pub metric: MetricDef,
+    /// Its tags.
+    pub tags: Tags,
+}
+
+/// One second of one test process.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// Counted from `go`: `[index, index + 1)` seconds.
+    pub index: u64,
+    /// The part of it that was measured, in seconds: 1, or less for the last.
+    pub seconds: f64,
+    /// Series that appear for the first time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub new_series: Vec<SeriesDef>,
+    /// What was added to each series, in the order of first use.
+    pub series: Vec<(SeriesId, Totals)>,
+    /// The state of each scenario at the end of the interval, by name.
+    pub scenarios: BTreeMap<String, ScenarioState>,
+    /// The state of the load generator.
+    pub generator: GeneratorState,
+    /// The state of the service under test, if the test started it as a process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ProcessState>,
+    /// How the thresholds stand so far, in the order of [`TestOutcome::thresholds`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<bool>,
+}
+
+/// What a scenario is doing.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ScenarioState {
+    /// Virtual users that the plan wants.
+    pub planned_vus: u32,
+    /// Virtual users that are active, those finishing included.
+    pub vus: u32,
+    /// Iterations started so far.
+    pub started: u64,
+    /// Iterations ended so far, failed ones included.
+    pub completed: u64,
+    /// Iterations interrupted so far.
+    pub interrupted: u64,
+    /// Iterations that the plan asks for in all, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_iterations: Option<u64>,
+}
+
+/// How the load generator does.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct GeneratorState {
+    /// CPU time of the workers over the interval, as a share of their cores (0 to 1); `None` where the
+    /// system does not tell.
+    pub cpu: Option<f64>,
+    /// CPU time stolen by the hypervisor, share of all cores.
+    pub steal: Option<f64>,
+    /// Resident memory of the test process in bytes.
+    pub rss_bytes: Option<u64>,
+    /// The longest time in the interval that a worker did not come back to its loop, in milliseconds.
+    pub max_stall_ms: f64,
+    /// Samples lost so far because the aggregator could not follow.
+    pub lost_samples: u64,
+}
+
+/// A process by the numbers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProcessState {
+    /// CPU use over the interval in cores (1.5 is one and a half).
+    pub cpu_cores: f64,
+    /// Resident memory in bytes.
+    pub rss_bytes: u64,
+}
+
+/// A service that the test started.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceInfo {
+    /// Its name in `binaries`, or `in-process`.
+    pub name: String,
+    /// Where it listens, `http://127.0.0.1:PORT`.
+    pub base_url: String,
+    /// Its executable.
+    pub path: Option<String>,
+    /// Its process id, of a child process.
+    pub pid: Option<u32>,
+    /// Its log file.
+    pub log: Option<String>,
+}
+
+/// How a test ended, most severe last, except that `Completed` is the only good one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum End {
+    /// The whole plan was run.
+    Completed,
+    /// By Ctrl-C or a signal.
+    Interrupted,
+    /// By a threshold with `abort`.
+    Aborted {
+        /// Which one.
+        reason: String,
+    },
+    /// Before any load.
+    SetupFailed {
+        /// The error.
+        reason: String,
+    },
+    /// The test process died, or said something that can't be understood.
+    Crashed {
+        /// How, with its last output.
+        reason: String,
+    },
+}
+
+/// The judgement of one threshold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ThresholdOutcome {
+    /// As written.
+    pub source: String,
+    /// The value found, in the metric's unit; `None`: no data.
+    pub actual: Option<f64>,
+    /// Whether it holds.
+    pub holds: bool,
+    /// How far the value is from the limit, as a share of the limit: positive on the good side.
+    pub margin: Option<f64>,
+    /// Whether it ended the test.
+    #[serde(default)]
+    pub aborted: bool,
+}
+
+/// Errors of one kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ErrorOutcome {
+    /// The scenario.
+    pub scenario: String,
+    /// `iteration`, `panic`, `http`, `measure`.
+    pub kind: String,
+    /// Text of the first one.
+    pub message: String,
+    /// Place in the source, if known: `src/lib.rs:17:5`.
+    pub place: Option<String>,
+    /// How many.
+    pub count: u64,
+    /// Seconds from `go` of the first one.
+    pub first_at: f64,
+}
+
+/// What a test process says at the end: all that the intervals do not hold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TestOutcome {
+    /// How it ended.
+    pub end: End,
+    /// What `teardown` said, if it failed.
+    pub teardown_error: Option<String>,
+    /// The workload of each scenario as it was run, overrides included, by scenario name.
+    pub workloads: BTreeMap<String, Workload>,
+    /// Every threshold's final judgement.
+    pub thresholds: Vec<ThresholdOutcome>,
+    /// Errors, the most frequent first; at most 100 kinds.
+    pub errors: Vec<ErrorOutcome>,
+    /// Metrics that the binary declares besides the built-in ones.
+    pub metrics: Vec<MetricDef>,
+    /// Seconds from `go` to the end of the last iteration.
+    pub load_seconds: f64,
+    /// Seconds that `setup` took, starting the service included.
+    pub setup_seconds: f64,
+    /// Final count per scenario.
+    pub scenarios: BTreeMap<String, ScenarioState>,
+    /// Series whose tag values did not fit and went to `__other__`.
+    pub folded_series: u64,
+    /// Values of trends that did not fit their histogram.
+    pub clamped_values: u64,
+    /// Worker threads.
+    pub workers: u32,
+    /// Things that the reader should know, sentences.
+    pub warnings: Vec<String>,
+}
+
+/// A test within a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TestDocument {
+    /// `package/target/path::name`.
+    pub id: String,
+    /// Its scenarios' definitions.
+    pub definitions: Vec<Definition>,
+    /// What it said at the end; made up by the subcommand if it could not.
+    pub outcome: TestOutcome,
+    /// Services that it started.
+    pub services: Vec<ServiceInfo>,
+    /// When the load began, RFC 3339 in UTC; `None` if it never did.
+    pub started_at: Option<String>,
+    /// The seed it ran with.
+    pub seed: u64,
+    /// Hash over everything that shapes the load: two runs are comparable if theirs are equal.
+    pub workload_hash: String,
+    /// File with its intervals, JSON lines, relative to the run directory.
+    pub intervals: String,
+    /// Why the numbers can't be trusted; empty if they can.
+    #[serde(default)]
+    pub invalid: Vec<String>,
+    /// The summary that the intervals add up to.
+    #[serde(default)]
+    pub summary: Vec<SeriesSummary>,
+}
+
+/// One series over a whole test, for programs that read the document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeriesSummary {
+    /// Its metric.
+    pub metric: MetricDef,
+    /// Its tags; empty for the sum over all.
+    pub tags: Tags,
+    /// What it adds up to.
+    #[serde(flatten)]
+    pub totals: Totals,
+    /// `p(95)` and the like, in the metric's unit, of trends.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub quantiles: BTreeMap<String, f64>,
+}
+
+/// The machine and the code that a run was made with.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// CPU model.
+    pub cpu: String,
+    /// Logical cores.
+    pub cores: u32,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// `linux`.
+    pub os: String,
+    /// Kernel release.
+    pub kernel: String,
+    /// `x86_64`.
+    pub arch: String,
+    /// Virtualisation, if it shows.
+    pub virtualisation: String,
+    /// `rustc --version`.
+    pub rustc: String,
+}
+
+/// The revision that a run was made from.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Revision {
+    /// Full hash of HEAD, if the workspace is a git repository.
+    pub commit: Option<String>,
+    /// Branch, if on one.
+    pub branch: Option<String>,
+    /// Whether files differ from HEAD.
+    pub dirty: bool,
+}
+
+/// A whole run: `run.json` in the run directory, and what `--format json` prints.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunDocument {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Directory name of the run.
+    pub id: String,
+    /// Version of `cargo-loadtest`.
+    pub tool_version: String,
+    /// RFC 3339 in UTC.
+    pub started_at: String,
+    /// The code.
+    pub revision: Revision,
+    /// The machine.
+    pub fingerprint: Fingerprint,
+    /// Cargo profile of the test binaries.
+    pub profile: String,
+    /// The command that repeats it, rebuilt from the options; environment values left out.
+    pub repeat: String,
+    /// The tests, in the order in which they ran.
+    pub tests: Vec<TestDocument>,
+    /// What a comparison with a baseline said, if one was asked for: schema of the comparison itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<serde_json::Value>,
+    /// The exit code of the run.
+    pub exit_code: u8,
+}

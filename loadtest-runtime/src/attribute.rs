@@ -1,0 +1,257 @@
+//! What the expansion of `#[load_test]` calls: options from literals and constants.
+//!
+//! The main type is [`Attribute`]. The macro has checked every literal already; a constant is known only
+//! here, so its mistake names the key. Conversions are by type, so that a constant of a wrong type is an
+//! error of the compiler.
+
+use std::time::Duration;
+
+use loadtest_core::Error;
+use loadtest_core::options::{self, Options, Stage};
+use loadtest_core::threshold::Threshold;
+use loadtest_core::units::parse_duration;
+
+/// The keys of one attribute. The first mistake is kept for [`Attribute::finish`].
+#[derive(Debug, Default)]
+pub struct Attribute {
+    options: Options,
+    mistake: Option<Error>,
+}
+
+macro_rules! keys {
+    ($( $key:ident: $kind:ident; )*) => { $( keys!(@ $key $kind); )* };
+    (@ $key:ident duration) => {
+        #[doc = concat!("The key `", stringify!($key), "`.")]
+        #[must_use]
+        pub fn $key(mut self, value: impl IntoDuration) -> Self {
+            self.options.$key = self.keep(stringify!($key), value.into_duration());
+            self
+        }
+    };
+    (@ $key:ident count) => {
+        #[doc = concat!("The key `", stringify!($key), "`.")]
+        #[must_use]
+        pub fn $key(mut self, value: impl IntoCount) -> Self {
+            self.options.$key = self.keep(stringify!($key), narrow(value.into_count()));
+            self
+        }
+    };
+}
+
+impl Attribute {
+    /// An attribute without keys.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    keys! {
+        vus: count;
+        iterations: count;
+        max_duration: duration;
+        duration: duration;
+        start_vus: count;
+        graceful_stop: duration;
+        graceful_ramp_down: duration;
+        warm_up: duration;
+    }
+
+    /// The key `executor`.
+    #[must_use]
+    pub fn executor(mut self, name: &str) -> Self {
+        self.options.executor = self.keep("executor", name.parse());
+        self
+    }
+
+    /// The key `stages`, as a whole.
+    #[must_use]
+    pub fn stages(mut self, stages: impl IntoStages) -> Self {
+        self.options.stages = self.keep("stages", stages.into_stages());
+        self
+    }
+
+    /// One stage more.
+    #[must_use]
+    pub fn stage(mut self, duration: impl IntoDuration, target: impl IntoCount) -> Self {
+        let stage = stage(self.options.stages.as_ref().map_or(0, Vec::len), duration, target);
+        if let Some(stage) = self.keep("stages", stage) {
+            self.options.stages.get_or_insert_default().push(stage);
+        }
+        self
+    }
+
+    /// One threshold more.
+    #[must_use]
+    pub fn threshold(mut self, text: &str) -> Self {
+        let threshold = self.keep("thresholds", text.parse::<Threshold>());
+        self.options.thresholds.extend(threshold);
+        self
+    }
+
+    /// One tag more.
+    #[must_use]
+    pub fn tag(mut self, key: &str, value: &str) -> Self {
+        self.options.tags.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// One value for `vu.env(..)` more.
+    #[must_use]
+    pub fn env(mut self, key: &str, value: &str) -> Self {
+        self.options.env.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// The options.
+    ///
+    /// # Errors
+    /// The first key whose constant is wrong.
+    pub fn finish(self) -> Result<Options, Error> {
+        match self.mistake {
+            None => Ok(self.options),
+            Some(mistake) => Err(mistake),
+        }
+    }
+
+    fn keep<T>(&mut self, key: &str, value: Result<T, Error>) -> Option<T> {
+        match value {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.mistake.get_or_insert_with(|| error.context(format_args!("`{key}`")));
+                None
+            }
+        }
+    }
+}
+
+fn stage(index: usize, duration: impl IntoDuration, target: impl IntoCount) -> Result<Stage, Error> {
+    let stage = || Ok(Stage { duration: duration.into_duration()?, target: target.into_count()? });
+    stage().map_err(|error: Error| error.context(format_args!("stage {}", index + 1)))
+}
+
+fn narrow<N: TryFrom<u64>>(count: Result<u64, Error>) -> Result<N, Error> {
+    let count = count?;
+    N::try_from(count)
+        .map_err(|_| Error::new(format!("{count} is too large")).hint(format!("the most is {}", u32::MAX)))
+}
+
+/// A value of a key that is a time.
+#[diagnostic::on_unimplemented(
+    message = "a time is a `&str` such as \"1m30s\" or a `std::time::Duration`, not `{Self}`",
+    label = "not a time"
+)]
+pub trait IntoDuration {
+    /// The time.
+    ///
+    /// # Errors
+    /// If the text is no duration.
+    fn into_duration(self) -> Result<Duration, Error>;
+}
+
+impl IntoDuration for Duration {
+    fn into_duration(self) -> Result<Duration, Error> {
+        Ok(self)
+    }
+}
+
+impl IntoDuration for &str {
+    fn into_duration(self) -> Result<Duration, Error> {
+        parse_duration(self)
+    }
+}
+
+/// A value of a key that is a number.
+#[diagnostic::on_unimplemented(
+    message = "a whole number is wanted, not `{Self}`",
+    label = "not a whole number"
+)]
+pub trait IntoCount {
+    /// The number.
+    ///
+    /// # Errors
+    /// If it is negative.
+    fn into_count(self) -> Result<u64, Error>;
+}
+
+macro_rules! counts {
+    ($($number:ty)*) => { $(
+        impl IntoCount for $number {
+            fn into_count(self) -> Result<u64, Error> {
+                u64::try_from(self).map_err(|_| Error::new(format!("{self} is not a number of things")))
+            }
+        }
+    )* };
+}
+
+counts!(u8 u16 u32 u64 usize i8 i16 i32 i64 isize);
+
+/// A value of the key `stages`.
+#[diagnostic::on_unimplemented(
+    message = "stages are a `&str` such as \"1m:10, 30s:0\" or an array of (duration, target), not `{Self}`",
+    label = "not stages"
+)]
+pub trait IntoStages {
+    /// The stages.
+    ///
+    /// # Errors
+    /// If one of them is wrong: which one.
+    fn into_stages(self) -> Result<Vec<Stage>, Error>;
+}
+
+impl IntoStages for &str {
+    fn into_stages(self) -> Result<Vec<Stage>, Error> {
+        options::parse_stages(self)
+    }
+}
+
+impl<D: IntoDuration + Copy, C: IntoCount + Copy> IntoStages for &[(D, C)] {
+    fn into_stages(self) -> Result<Vec<Stage>, Error> {
+        self.iter().enumerate().map(|(n, &(duration, target))| stage(n, duration, target)).collect()
+    }
+}
+
+impl<D: IntoDuration + Copy, C: IntoCount + Copy, const N: usize> IntoStages for &[(D, C); N] {
+    fn into_stages(self) -> Result<Vec<Stage>, Error> {
+        self.as_slice().into_stages()
+    }
+}
+
+impl<D: IntoDuration + Copy, C: IntoCount + Copy, const N: usize> IntoStages for [(D, C); N] {
+    fn into_stages(self) -> Result<Vec<Stage>, Error> {
+        self.as_slice().into_stages()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constants_of_every_type_are_taken() {
+        const RAMP: [(&str, u32); 2] = [("1s", 100), ("3s", 0)];
+        const HOLD: Duration = Duration::from_secs(2);
+        let options = Attribute::new().stages(RAMP).stage(HOLD, 5u64).graceful_stop(HOLD).finish();
+        let options = options.expect("valid");
+        let shown: Vec<_> = options.stages.iter().flatten().map(ToString::to_string).collect();
+        assert_eq!(shown, ["1s:100", "3s:0", "2s:5"]);
+        assert_eq!(options.graceful_stop, Some(HOLD));
+        assert_eq!(
+            Attribute::new()
+                .stages("1s:100")
+                .stages(&RAMP[..])
+                .finish()
+                .expect("valid")
+                .stages
+                .map_or(0, |s| s.len()),
+            2
+        );
+    }
+
+    #[test]
+    fn a_mistake_names_key_and_stage() {
+        let message = |attribute: Attribute| attribute.finish().expect_err("wrong").message().to_owned();
+        assert!(message(Attribute::new().stage("1s", 1).stage("2q", 1)).starts_with("`stages`: stage 2: "));
+        assert!(message(Attribute::new().vus(-3)).starts_with("`vus`: -3 "));
+        assert!(message(Attribute::new().vus(5_000_000_000u64)).starts_with("`vus`: 5000000000 "));
+        assert!(message(Attribute::new().executor("ramping")).starts_with("`executor`: unknown executor"));
+    }
+}

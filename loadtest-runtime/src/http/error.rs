@@ -1,0 +1,278 @@
+//! What can go wrong with a request: [`ErrorKind`], its k6 error code, and [`Error`].
+//!
+//! The numbers are those of k6's published table of error codes. A kind is decided where the error arises;
+//! no text is searched, except that of the resolver, which the standard library reports as text only.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
+
+use ::http::Method;
+
+/// The kinds of failure, each counted on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The URL, or the target of a redirect, is not an absolute http or https URL.
+    InvalidUrl,
+    /// The request could not be built: a header, a body that does not serialise, an unusable method.
+    InvalidRequest,
+    /// The resolver failed.
+    Dns,
+    /// The resolver knows no address of that name.
+    HostNotFound,
+    /// No connection, for a reason other than the two below (no route, no local port left).
+    ConnectFailed,
+    /// No connection within `connect_timeout`.
+    ConnectTimeout,
+    /// The other side refused the connection: nothing listens there.
+    ConnectionRefused,
+    /// The other side reset the connection.
+    ConnectionReset,
+    /// The other side had closed the connection while the request was being written.
+    BrokenPipe,
+    /// Another error of the TCP connection.
+    Network,
+    /// The other side closed the connection before the response was complete.
+    ConnectionClosed,
+    /// What came back is not HTTP: a bad head, a broken chunk.
+    InvalidResponse,
+    /// The request was not done within its timeout.
+    Timeout,
+    /// The TLS handshake failed, for a reason other than the three below.
+    Tls,
+    /// The server's certificate is signed by an unknown authority.
+    UnknownAuthority,
+    /// The server's certificate is for another host.
+    HostnameMismatch,
+    /// https, but the process has no rustls crypto provider.
+    NoTlsProvider,
+    /// More redirects than allowed.
+    TooManyRedirects,
+    /// The compressed body is broken or too large.
+    Decompression,
+    /// An error of the HTTP/2 layer; only a client of the user's own speaks HTTP/2.
+    Http2,
+    /// [`error_for_status`](super::Response::error_for_status) on a 4xx or 5xx response.
+    Status,
+    /// The body is not what the test asked for: not UTF-8, not the expected JSON.
+    Decode,
+    /// Anything else.
+    Other,
+}
+
+impl ErrorKind {
+    /// k6's numeric error code. For [`Status`](Self::Status) see [`Error::code`], which knows the status.
+    #[must_use]
+    pub fn code(self) -> u16 {
+        match self {
+            Self::InvalidUrl => 1020,
+            Self::Timeout => 1050,
+            Self::Dns => 1100,
+            Self::HostNotFound => 1101,
+            Self::Network => 1200,
+            Self::BrokenPipe => 1201,
+            Self::ConnectFailed => 1210,
+            Self::ConnectTimeout => 1211,
+            Self::ConnectionRefused => 1212,
+            Self::ConnectionReset => 1220,
+            Self::Tls | Self::NoTlsProvider => 1300,
+            Self::UnknownAuthority => 1310,
+            Self::HostnameMismatch => 1311,
+            Self::Http2 => 1600,
+            Self::Decompression => 1701,
+            Self::InvalidRequest
+            | Self::ConnectionClosed
+            | Self::InvalidResponse
+            | Self::TooManyRedirects
+            | Self::Status
+            | Self::Decode
+            | Self::Other => 1000,
+        }
+    }
+
+    /// A short name for tables: "connection refused".
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidUrl => "invalid url",
+            Self::InvalidRequest => "invalid request",
+            Self::Dns => "dns failure",
+            Self::HostNotFound => "host not found",
+            Self::ConnectFailed => "connect failed",
+            Self::ConnectTimeout => "connect timeout",
+            Self::ConnectionRefused => "connection refused",
+            Self::ConnectionReset => "connection reset",
+            Self::BrokenPipe => "broken pipe",
+            Self::Network => "network error",
+            Self::ConnectionClosed => "connection closed",
+            Self::InvalidResponse => "invalid response",
+            Self::Timeout => "timeout",
+            Self::Tls => "tls failure",
+            Self::UnknownAuthority => "unknown authority",
+            Self::HostnameMismatch => "hostname mismatch",
+            Self::NoTlsProvider => "no tls provider",
+            Self::TooManyRedirects => "too many redirects",
+            Self::Decompression => "decompression failed",
+            Self::Http2 => "http/2 error",
+            Self::Status => "status",
+            Self::Decode => "unexpected body",
+            Self::Other => "other",
+        }
+    }
+
+    /// What to do about it, where there is a usual thing to do.
+    fn hint(self) -> Option<&'static str> {
+        Some(match self {
+            Self::InvalidUrl => "write an absolute URL, such as http://127.0.0.1:8080/seats",
+            Self::ConnectionRefused => "is the service running, and on this port?",
+            Self::ConnectTimeout => "is a firewall in between, or the service's accept queue full?",
+            Self::HostNotFound => "check the spelling of the host's name",
+            Self::Timeout => "see where the time goes in the phases, or raise it with .timeout(..)",
+            Self::UnknownAuthority => {
+                "give the authority's certificate as root certificate, or skip the verification \
+                 (insecure_skip_tls_verify)"
+            }
+            Self::HostnameMismatch => "call the service by a name that its certificate holds",
+            Self::NoTlsProvider => {
+                "enable the feature `ring` or `aws-lc-rs` of loadtest-runtime, the one that your \
+                 service uses, or call rustls' `CryptoProvider::install_default()` in the setup"
+            }
+            Self::TooManyRedirects => {
+                "raise the limit with .redirects(n), or take the redirect itself with .redirects(0)"
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A request that failed.
+///
+/// It has been recorded when the test gets to see it; returning it with `?` ends the iteration.
+#[derive(Debug)]
+pub struct Error {
+    inner: Box<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    failure: Failure,
+    method: Method,
+    url: String,
+    status: Option<u16>,
+}
+
+impl Error {
+    pub(super) fn new(failure: Failure, method: &Method, url: &str, status: Option<u16>) -> Self {
+        let inner = Inner { failure, method: method.clone(), url: url.to_owned(), status };
+        Self { inner: Box::new(inner) }
+    }
+
+    /// What kind of failure it is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.inner.failure.kind
+    }
+
+    /// k6's numeric error code, 1000 plus the status for [`ErrorKind::Status`].
+    #[must_use]
+    pub fn code(&self) -> u16 {
+        match (self.kind(), self.inner.status) {
+            (ErrorKind::Status, Some(status)) => 1000 + status,
+            (kind, _) => kind.code(),
+        }
+    }
+
+    /// The URL of the exchange that failed; after a redirect, the last one.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.inner.url
+    }
+
+    /// The status of the response, if its head had arrived.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.inner.status
+    }
+
+    /// Whether the request ran out of time, connecting or later.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Timeout | ErrorKind::ConnectTimeout)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { failure, method, url, .. } = &*self.inner;
+        write!(f, "{method} {url}: {}", failure.text)?;
+        let hint = failure.hint.as_deref().or_else(|| failure.kind.hint());
+        hint.map_or(Ok(()), |hint| write!(f, "\nhint: {hint}"))
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// A failure before it is known which request it belongs to.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    pub(super) kind: ErrorKind,
+    /// The cause in words, without the URL: equal causes give equal texts.
+    pub(super) text: Cow<'static, str>,
+    /// A hint better than the one of the kind.
+    pub(super) hint: Option<Cow<'static, str>>,
+}
+
+impl Failure {
+    pub(super) fn new(kind: ErrorKind, text: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, text: text.into(), hint: None }
+    }
+
+    pub(super) fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// An error of an established connection.
+    pub(super) fn from_io(error: &io::Error) -> Self {
+        let kind = match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => ErrorKind::ConnectionReset,
+            io::ErrorKind::BrokenPipe | io::ErrorKind::NotConnected => ErrorKind::BrokenPipe,
+            io::ErrorKind::UnexpectedEof => ErrorKind::ConnectionClosed,
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => ErrorKind::InvalidResponse,
+            _ => ErrorKind::Network,
+        };
+        Self::new(kind, format!("{kind}: {error}"))
+    }
+
+    /// An error of `connect`.
+    pub(super) fn from_connect(error: &io::Error) -> Self {
+        // EMFILE and ENFILE have these numbers on every Unix that Rust supports.
+        let out_of_files = cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24));
+        let kind = match error.kind() {
+            io::ErrorKind::ConnectionRefused => ErrorKind::ConnectionRefused,
+            io::ErrorKind::TimedOut => ErrorKind::ConnectTimeout,
+            io::ErrorKind::ConnectionReset => ErrorKind::ConnectionReset,
+            _ => ErrorKind::ConnectFailed,
+        };
+        let failure = Self::new(kind, format!("cannot connect: {error}"));
+        if out_of_files {
+            failure.with_hint(
+                "this machine ran out of open files: raise `ulimit -n`, or use fewer virtual users",
+            )
+        } else if error.kind() == io::ErrorKind::AddrNotAvailable {
+            failure.with_hint(
+                "this machine ran out of local ports: keep connections alive, or widen \
+                 net.ipv4.ip_local_port_range",
+            )
+        } else {
+            failure
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The HTTP client of a virtual user: sends requests, times every phase, records every exchange.
+//!
+//! A test gets an [`Http`] handle from `vu.http()`; [`RequestBuilder`] reads like reqwest's and [`Response`]
+//! holds a body that has been read in full. Behind the handle stands an [`HttpClient`], one per virtual user,
+//! with its own connections and its own cookie jar, as a real user has. What travels below is behind one
+//! boundary, the private `Transport` trait; the first transport speaks HTTP/1.1 through hyper's connection API.
+//!
+//! One exchange is one request and its response; each redirect that is followed is an exchange of its own.
+//! Every exchange goes to a [`RecordExchange`] exactly once, whether it succeeded or not, so the number of
+//! recorded exchanges equals the number of requests that the service saw plus those that never reached it.
+//! A request whose future is dropped (an iteration that was interrupted) records nothing.
+//!
+//! The module refuses to know metrics, executors or virtual users, takes no lock on the way of a request (name
+//! look-ups and the first https connection of a process excepted), and never panics on what a server sends.
+//!
+//! # Phases
+//!
+//! | phase | from | to |
+//! |---|---|---|
+//! | blocked | the call | a connection is at hand, or the look-up starts |
+//! | looking_up | | addresses are known (0 for literal addresses and reused connections) |
+//! | connecting | | TCP is established |
+//! | tls_handshaking | | TLS is established |
+//! | sending | the request is handed to the connection | its last byte is handed to the kernel |
+//! | waiting | | the first byte of the response is read |
+//! | receiving | | the last byte of the body is read |
+
+mod client;
+mod decode;
+mod dns;
+mod error;
+mod exchange;
+mod hyper_transport;
+mod io;
+mod options;
+#[cfg(feature = "reqwest")]
+mod own_client;
+mod record;
+mod request;
+mod response;
+mod route;
+mod status;
+mod target;
+#[cfg(feature = "tls")]
+mod tls;
+mod transport;
+
+#[cfg(test)]
+mod tests;
+
+pub use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
+pub use client::{Http, HttpClient};
+pub use error::{Error, ErrorKind};
+pub use options::{HttpOptions, RootCertificates};
+#[cfg(feature = "reqwest")]
+pub use own_client::ReqwestHttp;
+pub use record::{ExchangeRecord, Protocol, RecordExchange, Timings};
+pub use request::{Body, RequestBuilder};
+pub use response::{Response, StreamingResponse};
+pub use status::ExpectedStatus;
+
+/// Whether this thread is inside a probe whose panic is an answer, not a failure.
+///
+/// A panic hook that reports panics must stay silent while this is true: looking for the crypto provider of
+/// the user's dependency tree is possible only through a call of rustls that panics if there is none.
+#[doc(hidden)]
+#[must_use]
+pub fn panics_silenced() -> bool {
+    #[cfg(feature = "tls")]
+    return tls::panics_silenced();
+    #[cfg(not(feature = "tls"))]
+    return false;
+}

@@ -1,0 +1,214 @@
+//! [`Target`]: a URL taken apart once, with all that a request needs of it.
+//!
+//! Targets are cached per thread, so that a test which calls the same URLs again parses and allocates nothing.
+//! A test whose URLs never repeat pays one parse per request, as it would without a cache.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ::http::HeaderValue;
+use ::http::uri::PathAndQuery;
+use url::{Host, Position, Url};
+
+use super::error::{ErrorKind, Failure};
+use super::route;
+
+/// Targets kept per thread. When full, the cache starts anew.
+const CACHED: usize = 1024;
+
+thread_local! {
+    static CACHE: RefCell<HashMap<Box<str>, Arc<Target>>> = RefCell::new(HashMap::new());
+}
+
+/// An absolute http or https URL, taken apart.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// Without credentials and fragment.
+    pub(super) url: Url,
+    /// The default name tag.
+    pub(super) name: Box<str>,
+    pub(super) https: bool,
+    pub(super) port: u16,
+    pub(super) path_and_query: PathAndQuery,
+    pub(super) host_header: HeaderValue,
+    /// Basic authorization from credentials in the URL.
+    pub(super) authorization: Option<HeaderValue>,
+}
+
+impl Target {
+    /// The target of a URL, from the cache if it was seen before.
+    pub(super) fn get(text: &str) -> Result<Arc<Self>, Failure> {
+        if let Some(target) = CACHE.with_borrow(|cache| cache.get(text).cloned()) {
+            return Ok(target);
+        }
+        let url = Url::parse(text)
+            .map_err(|error| Failure::new(ErrorKind::InvalidUrl, format!("invalid url: {error}")))?;
+        let target = Arc::new(Self::new(url)?);
+        CACHE.with_borrow_mut(|cache| {
+            if cache.len() >= CACHED {
+                cache.clear();
+            }
+            cache.insert(text.into(), Arc::clone(&target));
+        });
+        Ok(target)
+    }
+
+    /// The target of a parsed URL.
+    pub(super) fn new(mut url: Url) -> Result<Self, Failure> {
+        let https = match url.scheme() {
+            "http" => false,
+            "https" => true,
+            other => {
+                let text = format!("invalid url: the scheme `{other}` is not http or https");
+                return Err(Failure::new(ErrorKind::InvalidUrl, text));
+            }
+        };
+        let invalid = |what: &str| Failure::new(ErrorKind::InvalidUrl, format!("invalid url: {what}"));
+        let authorization = (!url.username().is_empty() || url.password().is_some()).then(|| {
+            let user = percent_decode(url.username());
+            let password = percent_decode(url.password().unwrap_or_default());
+            basic_authorization(&user, &password)
+        });
+        // These fail only for URLs that can have no host, and http URLs always have one.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        url.set_fragment(None);
+        let port = url.port_or_known_default().ok_or_else(|| invalid("no port"))?;
+        if port == 0 {
+            return Err(invalid("port 0"));
+        }
+        let host_header = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort])
+            .map_err(|_| invalid("the host has characters that a header cannot hold"))?;
+        let path_and_query = PathAndQuery::try_from(&url[Position::BeforePath..Position::AfterQuery])
+            .map_err(|error| invalid(&error.to_string()))?;
+        let name = route::template(url.path());
+        Ok(Self { name, https, port, path_and_query, host_header, authorization, url })
+    }
+
+    /// The target with more query pairs, already encoded, at the end.
+    pub(super) fn with_query(&self, encoded: &str) -> Result<Self, Failure> {
+        let mut url = self.url.clone();
+        let query = match url.query() {
+            Some(query) if !query.is_empty() => format!("{query}&{encoded}"),
+            _ => encoded.to_owned(),
+        };
+        url.set_query(Some(&query));
+        Ok(Self { authorization: self.authorization.clone(), ..Self::new(url)? })
+    }
+
+    /// The target of a `Location` header.
+    pub(super) fn join(&self, location: &HeaderValue) -> Result<Self, Failure> {
+        let invalid =
+            |what: String| Failure::new(ErrorKind::InvalidUrl, format!("invalid redirect location: {what}"));
+        let text =
+            std::str::from_utf8(location.as_bytes()).map_err(|_| invalid("it is not UTF-8".to_owned()))?;
+        let url = self.url.join(text).map_err(|error| invalid(error.to_string()))?;
+        Self::new(url).map_err(|failure| invalid(failure.text.into_owned()))
+    }
+
+    /// The host, for connecting.
+    pub(super) fn host(&self) -> Host<&str> {
+        // A target is made only of http URLs, which always have a host.
+        self.url.host().unwrap_or(Host::Domain(""))
+    }
+
+    /// Whether both have the same scheme, host and port.
+    pub(super) fn same_origin(&self, other: &Self) -> bool {
+        self.https == other.https && self.port == other.port && self.url.host_str() == other.url.host_str()
+    }
+}
+
+/// The value of an `Authorization` header of the scheme Basic (RFC 7617).
+pub(super) fn basic_authorization(user: &[u8], password: &[u8]) -> HeaderValue {
+    let credentials = [user, b":", password].concat();
+    let text = format!("Basic {}", base64(&credentials));
+    let mut value = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""));
+    value.set_sensitive(true);
+    value
+}
+
+/// RFC 4648, section 4, with padding.
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let group =
+            chunk.iter().fold(0_u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for i in 0..4 {
+            let sextet = (group >> (18 - 6 * i)) & 0x3f;
+            out.push(if i <= chunk.len() { char::from(ALPHABET[sextet as usize]) } else { '=' });
+        }
+    }
+    out
+}
+
+/// RFC 3986, section 2.1; a `%` without two digits stands for itself.
+fn percent_decode(text: &str) -> Vec<u8> {
+    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+    let mut rest = text.as_bytes();
+    let mut out = Vec::with_capacity(rest.len());
+    while let [first, tail @ ..] = rest {
+        let decoded = match (first, digit(tail.first()), digit(tail.get(1))) {
+            (b'%', Some(high), Some(low)) => u8::try_from(high << 4 | low).ok(),
+            _ => None,
+        };
+        out.push(decoded.unwrap_or(*first));
+        rest = if decoded.is_some() { &tail[2..] } else { tail };
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_apart() {
+        let target = Target::get("http://al%20ice:p%C3%A9%@Example.org:8080/a/9?q=1#part").unwrap();
+        assert_eq!(target.url.as_str(), "http://example.org:8080/a/9?q=1");
+        assert_eq!(&*target.name, "/a/{id}");
+        assert_eq!(target.host_header, "example.org:8080");
+        assert_eq!(target.path_and_query, "/a/9?q=1");
+        assert_eq!(target.authorization, Some(basic_authorization(b"al ice", "pé%".as_bytes())));
+        let more = target.with_query("b=2").unwrap();
+        assert_eq!(more.path_and_query, "/a/9?q=1&b=2");
+        assert_eq!(more.authorization, target.authorization);
+        assert!(more.same_origin(&target));
+        assert!(!Target::get("https://example.org:8080/").unwrap().same_origin(&target));
+        assert_eq!(Target::get("https://[::1]/").unwrap().host_header, "[::1]");
+    }
+
+    #[test]
+    fn what_is_no_http_url_says_why() {
+        for (text, part) in [
+            ("/seats", "relative URL"),
+            ("localhost:8080/x", "scheme `localhost`"),
+            ("ftp://x/", "scheme `ftp`"),
+            ("http://", "empty host"),
+            ("http://x:0/", "port 0"),
+            ("http://x:99999/", "port"),
+        ] {
+            let failure = Target::get(text).unwrap_err();
+            assert_eq!(failure.kind, ErrorKind::InvalidUrl);
+            assert!(failure.text.contains(part), "{text}: {}", failure.text);
+        }
+    }
+
+    #[test]
+    fn base64_pads() {
+        for (plain, coded) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
+        {
+            assert_eq!(base64(plain.as_bytes()), coded);
+        }
+    }
+
+    #[test]
+    fn the_cache_is_bounded() {
+        for i in 0..3 * CACHED {
+            Target::get(&format!("http://x/{i}")).unwrap();
+        }
+        assert!(CACHE.with_borrow(HashMap::len) <= CACHED);
+    }
+}

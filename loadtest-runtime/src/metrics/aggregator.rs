@@ -1,0 +1,452 @@
+//! The other side of the channel: the aggregator owns every sum and histogram, closes an interval each
+//! second and judges the thresholds on what has come so far.
+//!
+//! The main type is [`Aggregator`], a value: [`Aggregator::take`] a message, [`Aggregator::close`] an
+//! interval. The loop around it ([`run`]) only turns messages and the clock into those calls.
+
+use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use loadtest_core::metric::{Builtin, Kind, MetricDef, Tags, Totals, tag};
+use loadtest_core::results::{Interval, SeriesDef, SeriesId, ThresholdOutcome};
+use loadtest_core::threshold::Threshold;
+
+use super::errors::{ErrorCount, ErrorTable};
+use super::recorder::Recycler;
+use super::sample::{Batch, Exchange, Message, NewSeries, Payload, Sample, Subject};
+use crate::clock::{self, Instant};
+
+/// How long after its end an interval stays open for samples under way: a recorder's flush and a bit.
+const CLOSE_DELAY: Duration = Duration::from_millis(250);
+/// Values of a tag that a metric keeps apart.
+const MAX_TAG_VALUES: usize = 100;
+/// Series that a metric keeps apart.
+const MAX_SERIES_PER_METRIC: usize = 2_000;
+
+/// One series over the open interval.
+#[derive(Debug)]
+struct Series {
+    def: SeriesDef,
+    scale: f64,
+    open: Totals,
+    /// The histogram's memory while the interval is empty.
+    spare: Option<loadtest_core::hist::Hist>,
+    thresholds: Vec<usize>,
+    announced: bool,
+}
+
+impl Series {
+    fn record(&mut self, value: f64) {
+        if self.open.hist.is_none() && self.def.metric.kind == Kind::Trend {
+            self.open.hist = self.spare.take();
+        }
+        self.open.record(self.def.metric.kind, self.scale, value);
+    }
+
+    fn take(&mut self) -> Totals {
+        let mut closed = std::mem::take(&mut self.open);
+        if let Some(hist) = &closed.hist {
+            let compact = hist.clone();
+            self.spare = closed.hist.replace(compact);
+            if let Some(spare) = &mut self.spare {
+                spare.reset();
+            }
+        }
+        closed
+    }
+}
+
+/// A worker's series as series of the aggregator.
+#[derive(Debug, Clone, Copy)]
+enum Route {
+    Metric(usize),
+    Iteration { count: usize, duration: usize, scheduled: usize, failed: usize },
+    Measure { duration: usize, failed: usize },
+    Exchange(ExchangeRoute),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct ExchangeRoute {
+    reqs: usize,
+    failed: usize,
+    duration: usize,
+    blocked: usize,
+    looking_up: usize,
+    connecting: usize,
+    tls_handshaking: usize,
+    sending: usize,
+    waiting: usize,
+    receiving: usize,
+    data_sent: usize,
+    data_received: usize,
+}
+
+/// A threshold with what it has seen.
+#[derive(Debug)]
+struct Judge {
+    threshold: Threshold,
+    metric: MetricDef,
+    total: Totals,
+    aborted: bool,
+}
+
+/// What is left when the load is over.
+#[derive(Debug)]
+pub(crate) struct Aggregated {
+    pub(crate) thresholds: Vec<ThresholdOutcome>,
+    pub(crate) errors: Vec<ErrorCount>,
+    pub(crate) folded_series: u64,
+    pub(crate) clamped_values: u64,
+}
+
+/// Owns every sum and histogram of a test.
+#[derive(Debug)]
+pub(crate) struct Aggregator {
+    series: Vec<Series>,
+    index: HashMap<(String, Tags), usize>,
+    routes: Vec<Vec<Route>>,
+    recyclers: Vec<Recycler>,
+    tag_values: HashMap<(String, String), Vec<String>>,
+    series_per_metric: HashMap<String, usize>,
+    judges: Vec<Judge>,
+    errors: ErrorTable,
+    next_interval: u64,
+    /// Where the open interval ends, in milliseconds from the start of the load.
+    open_until_ms: u32,
+    /// Samples of the interval after the open one, which is still waiting for late ones.
+    early: Vec<(usize, Sample)>,
+    folded: u64,
+    clamped: u64,
+}
+
+impl Aggregator {
+    /// `recyclers` are the workers' ways back for empty buffers, by worker. Thresholds must be of known
+    /// metrics: those of `metrics` and the built-in ones.
+    pub(crate) fn new(recyclers: Vec<Recycler>, thresholds: &[Threshold], metrics: &[MetricDef]) -> Self {
+        let judge = |threshold: &Threshold| {
+            let metric = metrics.iter().find(|def| def.name == threshold.metric)?;
+            Some(Judge {
+                threshold: threshold.clone(),
+                metric: metric.clone(),
+                total: Totals::default(),
+                aborted: false,
+            })
+        };
+        Self {
+            series: Vec::new(),
+            index: HashMap::new(),
+            routes: vec![Vec::new(); recyclers.len()],
+            recyclers,
+            tag_values: HashMap::new(),
+            series_per_metric: HashMap::new(),
+            judges: thresholds.iter().filter_map(judge).collect(),
+            errors: ErrorTable::default(),
+            next_interval: 0,
+            open_until_ms: 1_000,
+            early: Vec::new(),
+            folded: 0,
+            clamped: 0,
+        }
+    }
+
+    /// Adds what a worker handed over, and gives the buffer back.
+    pub(crate) fn take(&mut self, mut batch: Batch) {
+        for new in batch.new_series.drain(..) {
+            let route = self.route(&new);
+            let routes = &mut self.routes[batch.worker];
+            debug_assert_eq!(routes.len(), new.id as usize, "series are announced in their order");
+            routes.push(route);
+        }
+        for sample in &batch.samples {
+            self.add(batch.worker, sample);
+        }
+        for error in batch.errors.drain(..) {
+            self.errors.add(error);
+        }
+        batch.samples.clear();
+        // A full way back means that the worker is gone; then the buffer is just freed.
+        let _ = self.recyclers[batch.worker].try_send(batch.samples);
+    }
+
+    /// Adds a value measured by the engine itself.
+    pub(crate) fn value(&mut self, metric: Builtin, tags: &Tags, value: f64) {
+        let at = self.find(metric.def(), tags.clone());
+        self.series[at].record(value);
+    }
+
+    fn add(&mut self, worker: usize, sample: &Sample) {
+        if sample.at_ms >= self.open_until_ms {
+            self.early.push((worker, *sample));
+            return;
+        }
+        let route = self.routes[worker][sample.series as usize];
+        match (route, sample.payload) {
+            (Route::Metric(at), Payload::Value(value)) => self.series[at].record(value),
+            (
+                Route::Iteration { count, duration, scheduled, failed },
+                Payload::Iteration { duration_ms, scheduled_ms, failed: has_failed },
+            ) => {
+                self.series[count].record(1.0);
+                self.series[duration].record(duration_ms.into());
+                self.series[scheduled].record(scheduled_ms.into());
+                self.series[failed].record(flag(has_failed));
+            }
+            (Route::Measure { duration, failed }, Payload::Measure { duration_ms, failed: has_failed }) => {
+                self.series[duration].record(duration_ms.into());
+                self.series[failed].record(flag(has_failed));
+            }
+            (Route::Exchange(route), Payload::Exchange(exchange)) => self.add_exchange(&route, &exchange),
+            // A worker's series keeps its subject for good.
+            (route, payload) => debug_assert!(false, "{payload:?} came for {route:?}"),
+        }
+    }
+
+    fn add_exchange(&mut self, route: &ExchangeRoute, exchange: &Exchange) {
+        let duration = f64::from(exchange.sending_ms)
+            + f64::from(exchange.waiting_ms)
+            + f64::from(exchange.receiving_ms);
+        let mut record = |at: usize, value: f64| self.series[at].record(value);
+        record(route.reqs, 1.0);
+        record(route.failed, flag(exchange.failed));
+        record(route.duration, duration);
+        record(route.blocked, exchange.blocked_ms.into());
+        record(route.looking_up, exchange.looking_up_ms.into());
+        record(route.connecting, exchange.connecting_ms.into());
+        record(route.tls_handshaking, exchange.tls_handshaking_ms.into());
+        record(route.sending, exchange.sending_ms.into());
+        record(route.waiting, exchange.waiting_ms.into());
+        record(route.receiving, exchange.receiving_ms.into());
+        record(route.data_sent, exchange.bytes_sent as f64);
+        record(route.data_received, exchange.bytes_received as f64);
+    }
+
+    fn route(&mut self, new: &NewSeries) -> Route {
+        let mut find = |metric: Builtin| self.find(metric.def(), new.tags.clone());
+        match &new.subject {
+            Subject::Metric(def) => Route::Metric(self.find(def.clone(), new.tags.clone())),
+            Subject::Iteration => Route::Iteration {
+                count: find(Builtin::Iterations),
+                duration: find(Builtin::IterationDuration),
+                scheduled: find(Builtin::IterationScheduledDuration),
+                failed: find(Builtin::IterationsFailed),
+            },
+            Subject::Measure => {
+                Route::Measure { duration: find(Builtin::MeasureDuration), failed: find(Builtin::MeasureFailed) }
+            }
+            Subject::Exchange { connection_tags } => Route::Exchange(ExchangeRoute {
+                reqs: find(Builtin::HttpReqs),
+                failed: find(Builtin::HttpReqFailed),
+                duration: find(Builtin::HttpReqDuration),
+                blocked: find(Builtin::HttpReqBlocked),
+                looking_up: find(Builtin::HttpReqLookingUp),
+                connecting: find(Builtin::HttpReqConnecting),
+                tls_handshaking: find(Builtin::HttpReqTlsHandshaking),
+                sending: find(Builtin::HttpReqSending),
+                waiting: find(Builtin::HttpReqWaiting),
+                receiving: find(Builtin::HttpReqReceiving),
+                data_sent: self.find(Builtin::DataSent.def(), connection_tags.clone()),
+                data_received: self.find(Builtin::DataReceived.def(), connection_tags.clone()),
+            }),
+        }
+    }
+
+    /// The series of a metric with these tags, made if it is new, folded if there are too many.
+    fn find(&mut self, metric: MetricDef, mut tags: Tags) -> usize {
+        let mut folded = false;
+        for (key, value) in &mut tags {
+            let known = self.tag_values.entry((metric.name.clone(), key.clone())).or_default();
+            if known.contains(value) {
+                continue;
+            }
+            if known.len() < MAX_TAG_VALUES || selected(&self.judges, &metric.name, key, value) {
+                known.push(value.clone());
+            } else {
+                tag::OTHER.clone_into(value);
+                folded = true;
+            }
+        }
+        if let Some(at) = self.index.get(&(metric.name.clone(), tags.clone())) {
+            self.folded += u64::from(folded);
+            return *at;
+        }
+        let count = self.series_per_metric.entry(metric.name.clone()).or_default();
+        if *count >= MAX_SERIES_PER_METRIC {
+            let judges = &self.judges;
+            for (key, value) in &mut tags {
+                // What a scenario or a threshold stands on is kept apart at any price.
+                if key != tag::SCENARIO
+                    && key != tag::EXPECTED_RESPONSE
+                    && !selected(judges, &metric.name, key, value)
+                {
+                    tag::OTHER.clone_into(value);
+                }
+            }
+            folded = true;
+        } else {
+            *count += 1;
+        }
+        self.folded += u64::from(folded);
+        if let Some(at) = self.index.get(&(metric.name.clone(), tags.clone())) {
+            return *at;
+        }
+        let at = self.series.len();
+        let thresholds = self
+            .judges
+            .iter()
+            .enumerate()
+            .filter(|(_, judge)| judge.metric.name == metric.name && judge.threshold.matches(&tags))
+            .map(|(index, _)| index)
+            .collect();
+        self.index.insert((metric.name.clone(), tags.clone()), at);
+        self.series.push(Series {
+            scale: metric.unit.scale(),
+            def: SeriesDef { id: at as SeriesId, metric, tags },
+            open: Totals::default(),
+            spare: None,
+            thresholds,
+            announced: false,
+        });
+        at
+    }
+
+    /// Ends the open interval, `seconds` long, at `elapsed` since the start of the load. Says in `abort`
+    /// which aborting threshold has failed for the first time, if one has.
+    pub(crate) fn close(&mut self, seconds: f64, elapsed: Duration) -> (Interval, Option<String>) {
+        let mut interval = Interval { index: self.next_interval, seconds, ..Interval::default() };
+        self.next_interval += 1;
+        for series in &mut self.series {
+            if series.open.count == 0 {
+                continue;
+            }
+            if !series.announced {
+                series.announced = true;
+                interval.new_series.push(series.def.clone());
+            }
+            let closed = series.take();
+            for &judge in &series.thresholds {
+                self.judges[judge].total.merge(&closed);
+            }
+            self.clamped += closed.hist.as_ref().map_or(0, loadtest_core::hist::Hist::clamped);
+            interval.series.push((series.def.id, closed));
+        }
+        let mut abort = None;
+        for judge in &mut self.judges {
+            let evaluation = judge.threshold.evaluate(&judge.metric, &judge.total, elapsed);
+            interval.thresholds.push(evaluation.holds);
+            let due = judge.threshold.aborts_at(elapsed);
+            // No data yet is no reason to end a test that has only begun.
+            if due && !evaluation.holds && evaluation.actual.is_some() && abort.is_none() {
+                judge.aborted = true;
+                abort = Some(judge.threshold.source.clone());
+            }
+        }
+        self.open_until_ms = self.open_until_ms.saturating_add(1_000);
+        let mut early = std::mem::take(&mut self.early);
+        for (worker, sample) in early.drain(..) {
+            self.add(worker, &sample);
+        }
+        if self.early.is_empty() {
+            // Gives the memory of the buffer back to itself.
+            self.early = early;
+        }
+        (interval, abort)
+    }
+
+    /// Lets the open interval take everything that comes: it is the last.
+    pub(crate) fn last_interval(&mut self) {
+        self.open_until_ms = u32::MAX;
+        for (worker, sample) in std::mem::take(&mut self.early) {
+            self.add(worker, &sample);
+        }
+    }
+
+    /// The final judgement.
+    pub(crate) fn finish(mut self, elapsed: Duration) -> Aggregated {
+        let outcome = |judge: &Judge| {
+            let evaluation = judge.threshold.evaluate(&judge.metric, &judge.total, elapsed);
+            ThresholdOutcome {
+                source: judge.threshold.source.clone(),
+                actual: evaluation.actual,
+                holds: evaluation.holds,
+                margin: evaluation.actual.and_then(|actual| judge.threshold.margin(actual)),
+                aborted: judge.aborted,
+            }
+        };
+        let mut errors = self.errors.drain();
+        errors.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.message.cmp(&b.message)));
+        Aggregated {
+            thresholds: self.judges.iter().map(outcome).collect(),
+            errors,
+            folded_series: self.folded,
+            clamped_values: self.clamped,
+        }
+    }
+}
+
+fn flag(set: bool) -> f64 {
+    f64::from(u8::from(set))
+}
+
+fn selected(judges: &[Judge], metric: &str, key: &str, value: &str) -> bool {
+    judges.iter().any(|judge| {
+        judge.threshold.metric == metric
+            && judge.threshold.selector.iter().any(|matcher| matcher.tag == key && matcher.pattern.matches(value))
+    })
+}
+
+/// What the loop needs of the rest of the engine once per closed interval.
+pub(crate) trait Observer {
+    /// Fills in what only the engine knows, before the interval is closed.
+    fn before_close(&mut self, aggregator: &mut Aggregator);
+    /// An interval was closed.
+    fn closed(&mut self, interval: Interval);
+    /// A threshold wants the test to end.
+    fn abort(&mut self, threshold: String);
+}
+
+/// Turns messages and the clock into calls of the aggregator until [`Message::Finish`].
+pub(crate) fn run(
+    mut aggregator: Aggregator,
+    messages: &Receiver<Message>,
+    observer: &mut impl Observer,
+) -> Aggregated {
+    let second = Duration::from_secs(1);
+    let mut begin: Option<Instant> = None;
+    let mut closed = 0u32;
+    let mut aborted = false;
+    loop {
+        let due = begin.map(|begin| begin + second * (closed + 1) + CLOSE_DELAY);
+        let wait = due.map_or(second, |due| due.saturating_duration_since(clock::now()));
+        match messages.recv_timeout(wait) {
+            Ok(Message::Begin(start)) => begin = Some(start),
+            Ok(Message::Batch(batch)) => aggregator.take(batch),
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(Message::Finish) | Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if due.is_some_and(|due| clock::now() >= due) {
+            closed += 1;
+            observer.before_close(&mut aggregator);
+            let (interval, abort) = aggregator.close(1.0, second * closed);
+            observer.closed(interval);
+            if let Some(threshold) = abort
+                && !aborted
+            {
+                aborted = true;
+                observer.abort(threshold);
+            }
+        }
+    }
+    let Some(begin) = begin else { return aggregator.finish(Duration::ZERO) };
+    let elapsed = clock::now().saturating_duration_since(begin);
+    while elapsed >= second * (closed + 1) {
+        closed += 1;
+        observer.before_close(&mut aggregator);
+        observer.closed(aggregator.close(1.0, second * closed).0);
+    }
+    aggregator.last_interval();
+    observer.before_close(&mut aggregator);
+    let rest = elapsed.saturating_sub(second * closed);
+    observer.closed(aggregator.close(rest.as_secs_f64(), elapsed).0);
+    aggregator.finish(elapsed)
+}

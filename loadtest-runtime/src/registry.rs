@@ -1,0 +1,210 @@
+//! What load tests this binary has: each `#[load_test]` leaves a [`Registration`], found without a list.
+//!
+//! [`definitions`] turns all of them into what the subcommand is told, and says what is wrong with those
+//! that can't be. Nothing here runs a test.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use loadtest_core::options::Options;
+use loadtest_core::results::Definition;
+use loadtest_core::wire;
+
+use crate::lifecycle::Scenario;
+
+/// One load test, as the attribute registers it.
+#[derive(Debug)]
+pub struct Registration {
+    /// The path of the entry test, crate name included, between [`wire::MARKER`] and
+    /// [`wire::MARKER_END`]: bytes that can be found in the executable.
+    pub marker: &'static str,
+    /// `module_path!()` at the function: crate name, then modules.
+    pub module_path: &'static str,
+    /// The function's name, without `r#`.
+    pub function: &'static str,
+    /// `CARGO_PKG_NAME` of the crate.
+    pub package: &'static str,
+    /// Source file, as the compiler names it.
+    pub file: &'static str,
+    /// Line of the function, from one.
+    pub line: u32,
+    /// The key `test`.
+    pub test: Option<&'static str>,
+    /// The key `name`.
+    pub name: Option<&'static str>,
+    /// The key `binaries`.
+    pub binaries: &'static [&'static str],
+    /// The options that the attribute gives; an error if a constant does not parse.
+    pub options: fn() -> Result<Options, loadtest_core::Error>,
+    /// The test itself.
+    pub scenario: fn() -> Box<dyn Scenario>,
+    /// Hash of the attribute's tokens, hexadecimal.
+    pub attribute_hash: &'static str,
+    /// Hash of the function's tokens, hexadecimal.
+    pub body_hash: &'static str,
+}
+
+inventory::collect!(Registration);
+
+impl Registration {
+    /// The name of the test within its binary: modules without the crate, then the key `test` or the
+    /// function.
+    pub fn test_name(&self) -> String {
+        let last = self.test.unwrap_or(self.function);
+        match self.module_path.split_once("::") {
+            Some((_, modules)) => format!("{modules}::{last}"),
+            None => last.to_owned(),
+        }
+    }
+
+    /// The name of the scenario: the key `name` or the function.
+    pub fn scenario_name(&self) -> &'static str {
+        self.name.unwrap_or(self.function)
+    }
+
+    fn place(&self) -> String {
+        format!("{}:{}", self.file, self.line)
+    }
+
+    /// By test, then scenario, then place, so that every run of a binary lists them alike: the order of
+    /// registration is the linker's.
+    fn order(&self, other: &Self) -> Ordering {
+        let key = |r: &Self| (r.test_name(), r.scenario_name(), r.file, r.line);
+        key(self).cmp(&key(other))
+    }
+
+    fn definition(&self) -> Result<Definition, String> {
+        let options = (self.options)();
+        let resolved = options.and_then(|options| Ok((options.resolve()?, options)));
+        let (workload, options) = resolved
+            .map_err(|error| format!("the load test `{}` at {}: {error}", self.test_name(), self.place()))?;
+        Ok(Definition {
+            test: self.test_name(),
+            scenario: self.scenario_name().to_owned(),
+            package: self.package.to_owned(),
+            file: self.file.to_owned(),
+            line: self.line,
+            options,
+            workload,
+            binaries: self.binaries.iter().map(|&name| name.to_owned()).collect(),
+            attribute_hash: self.attribute_hash.to_owned(),
+            body_hash: self.body_hash.to_owned(),
+        })
+    }
+}
+
+/// Every load test of this binary by test and scenario, and what is wrong with those that are left out.
+pub fn definitions() -> (Vec<Definition>, Vec<String>) {
+    define(all())
+}
+
+/// The scenarios of one test, by its name within this binary.
+pub fn find(test: &str) -> Vec<&'static Registration> {
+    all().into_iter().filter(|registration| registration.test_name() == test).collect()
+}
+
+/// How libtest calls the entry of this load test: the path of the hidden test, without the crate.
+pub fn entry_name(registration: &Registration) -> &'static str {
+    let path = registration.marker;
+    let path = path.strip_prefix(wire::MARKER).unwrap_or(path);
+    let path = path.strip_suffix(wire::MARKER_END).unwrap_or(path);
+    path.split_once("::").map_or(path, |(_, entry)| entry)
+}
+
+fn all() -> Vec<&'static Registration> {
+    let mut all: Vec<_> = inventory::iter::<Registration>.into_iter().collect();
+    all.sort_by(|a, b| a.order(b));
+    all
+}
+
+fn define(registrations: Vec<&Registration>) -> (Vec<Definition>, Vec<String>) {
+    let mut definitions = Vec::new();
+    let mut problems = Vec::new();
+    let mut first_of_test: BTreeMap<String, &Registration> = BTreeMap::new();
+    for registration in registrations {
+        let test = registration.test_name();
+        if let Some(first) = first_of_test.get(&test) {
+            let places = format!("at {} and at {}", first.place(), registration.place());
+            problems.push(if first.scenario_name() == registration.scenario_name() {
+                format!(
+                    "two load tests are called `{test}`, {places}\nhint: give one of them another name with `test = \"…\"`"
+                )
+            } else {
+                format!(
+                    "the load test `{test}` has two scenarios, {places}: scenarios in parallel do not work yet\nhint: give one of them another name with `test = \"…\"`"
+                )
+            });
+            continue;
+        }
+        first_of_test.insert(test, registration);
+        match registration.definition() {
+            Ok(definition) => definitions.push(definition),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    (definitions, problems)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attribute::Attribute;
+    use crate::lifecycle::builder;
+
+    const BASE: Registration = Registration {
+        marker: "\u{2}cargo-loadtest-entry-v1\u{2}shop::tests::__load_test_browse::load_test\u{3}",
+        module_path: "shop::tests",
+        function: "browse",
+        package: "shop",
+        file: "src/lib.rs",
+        line: 7,
+        test: None,
+        name: None,
+        binaries: &["shop"],
+        options: || Attribute::new().vus(3).finish(),
+        scenario: || {
+            builder().setup(async |_| Ok(())).iterate(async |_, _| Ok(())).teardown(async |_| Ok(()))
+        },
+        attribute_hash: "1",
+        body_hash: "2",
+    };
+
+    #[test]
+    fn names_leave_the_crate_out() {
+        assert_eq!(BASE.test_name(), "tests::browse");
+        assert_eq!(Registration { module_path: "shop", ..BASE }.test_name(), "browse");
+        assert_eq!(Registration { test: Some("rush"), ..BASE }.test_name(), "tests::rush");
+        assert_eq!(entry_name(&BASE), "tests::__load_test_browse::load_test");
+    }
+
+    #[test]
+    fn a_definition_says_what_the_options_mean() {
+        let (definitions, problems) = define(vec![&BASE]);
+        assert_eq!(problems, Vec::<String>::new());
+        let definition = &definitions[0];
+        assert_eq!((definition.test.as_str(), definition.scenario.as_str()), ("tests::browse", "browse"));
+        assert_eq!(definition.workload.shape.max_vus(), 3);
+        assert_eq!(definition.binaries, ["shop"]);
+    }
+
+    #[test]
+    fn equal_names_are_told_with_both_places() {
+        let again = Registration { line: 70, ..BASE };
+        let (definitions, problems) = define(vec![&BASE, &again]);
+        assert_eq!(definitions.len(), 1);
+        assert!(
+            problems[0].contains("src/lib.rs:7") && problems[0].contains("src/lib.rs:70"),
+            "{problems:?}"
+        );
+        let scenario = Registration { name: Some("pay"), line: 70, ..BASE };
+        assert!(define(vec![&BASE, &scenario]).1[0].contains("do not work yet"));
+    }
+
+    #[test]
+    fn a_constant_that_does_not_parse_is_told_with_its_key_and_place() {
+        let broken = Registration { options: || Attribute::new().duration("10").finish(), ..BASE };
+        let (definitions, problems) = define(vec![&broken]);
+        assert!(definitions.is_empty());
+        assert!(problems[0].contains("src/lib.rs:7: `duration`: "), "{problems:?}");
+    }
+}

@@ -1,0 +1,69 @@
+//! Services as a test sees them: ready or an error that helps, and gone afterwards.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+
+fn shell(services: &Services, script: &str) -> ServiceBuilder {
+    // A directory of each test's own: logs are numbered within one.
+    let log_dir = std::env::temp_dir().join(format!("loadtest-{}-{:p}", std::process::id(), Arc::as_ptr(&services.started)));
+    std::fs::create_dir_all(&log_dir).expect("a temporary directory");
+    ServiceBuilder::new("shell", PathBuf::from("/bin/sh"), &log_dir, services.clone()).arg("-c").arg(script)
+}
+
+fn alive(pid: u32) -> bool {
+    // A zombie has a directory too, but no memory.
+    crate::process::resident_bytes(pid).is_some()
+}
+
+#[tokio::test]
+async fn a_service_that_ends_early_is_an_error_with_its_last_words() {
+    let services = Services::default();
+    let error = shell(&services, "echo no database at {port}; exit 3").start().await.expect_err("ended");
+    let text = error.to_string();
+    assert!(text.contains("ended before it was ready") && text.contains("no database at "), "{text}");
+}
+
+#[tokio::test]
+async fn a_service_that_is_never_ready_is_killed_and_told() {
+    let services = Services::default();
+    let builder = shell(&services, "echo still warming up; sleep 600");
+    let error = builder.ready_timeout(Duration::from_secs(2)).start().await.expect_err("not ready");
+    assert!(error.to_string().contains("still warming up"), "{error}");
+    let pid = services.infos()[0].pid.expect("a process");
+    assert!(!alive(pid));
+}
+
+#[tokio::test]
+async fn an_in_process_service_answers_until_it_is_dropped() {
+    let services = Services::default();
+    let serve = |listener: TcpListener| async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+        }
+    };
+    let service = in_process(&services, serve).await.expect("a free port");
+    let address = service.base_url().trim_start_matches("http://").to_owned();
+    let mut answer = String::new();
+    let mut stream = tokio::net::TcpStream::connect(&address).await.expect("listens");
+    stream.read_to_string(&mut answer).await.expect("answers");
+    assert!(answer.starts_with("HTTP/1.1 204"));
+    assert_eq!(service.url("/x"), format!("http://{address}/x"));
+}
+
+#[tokio::test]
+async fn every_process_is_gone_after_kill_all() {
+    let services = Services::default();
+    // A listener that needs nothing but this test: the child only has to live, the port is held here.
+    let script = "exec sleep 600";
+    let builder = shell(&services, script);
+    let starting = builder.ready_timeout(Duration::from_millis(200)).start();
+    let _ = starting.await;
+    services.kill_all();
+    for info in services.infos() {
+        assert!(!alive(info.pid.expect("a process")));
+    }
+}

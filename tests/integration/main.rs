@@ -1,0 +1,3 @@
+//! The workspace's integration tests, in one binary.
+
+mod attribute;

@@ -1,0 +1,47 @@
+//! Keys that do not exist, that do not work yet, and that are written in another way.
+
+use loadtest_runtime::load_test;
+
+#[load_test(durations = "30s")]
+async fn slip_of_the_finger() {}
+
+#[load_test(gracefulStop = "30s")]
+async fn spelling_of_k6() {}
+
+#[load_test(banana = 3)]
+async fn nothing_near() {}
+
+#[load_test(vus = 1, vus = 2)]
+async fn twice() {}
+
+#[load_test(vus)]
+async fn no_value() {}
+
+#[load_test(vus = , iterations = 2)]
+async fn nothing_after_the_sign() {}
+
+#[load_test(vus(3))]
+async fn like_a_call() {}
+
+#[load_test(vus = 3 iterations = 3)]
+async fn no_comma() {}
+
+#[load_test("30s")]
+async fn no_key() {}
+
+#[load_test(vus = 3 +)]
+async fn half_an_expression() {}
+
+#[load_test(rate = 10)]
+async fn of_an_executor_that_does_not_work_yet() {}
+
+#[load_test(pre_allocated_vus = 10)]
+async fn of_two_executors_that_do_not_work_yet() {}
+
+#[load_test(min_iteration_duration = "1s")]
+async fn does_not_work_yet() {}
+
+#[load_test(tags = { team = "sales" })]
+async fn braces() {}
+
+fn main() {}
