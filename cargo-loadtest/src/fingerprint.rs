@@ -13,7 +13,9 @@ pub fn read(workspace_root: &Path) -> Fingerprint {
     let cpuinfo = text("/proc/cpuinfo");
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Fingerprint {
-        cpu: cpu_model(&cpuinfo).or_else(|| output("sysctl", &["-n", "machdep.cpu.brand_string"])).unwrap_or_default(),
+        cpu: cpu_model(&cpuinfo)
+            .or_else(|| output("sysctl", &["-n", "machdep.cpu.brand_string"]))
+            .unwrap_or_default(),
         cores: u32::try_from(cores).unwrap_or(u32::MAX),
         memory_bytes: memory(&text("/proc/meminfo"))
             .or_else(|| output("sysctl", &["-n", "hw.memsize"])?.parse().ok())

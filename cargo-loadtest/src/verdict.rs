@@ -38,7 +38,10 @@ pub const EXIT_CODES: &[(ExitCode, &str)] = &[
     (ExitCode::Usage, "wrong usage: an option, loadtest.toml, or an override that a test can't take"),
     (ExitCode::NoTests, "no load test found, or none that matches"),
     (ExitCode::BaselineMissing, "the baseline does not exist (--baseline-missing fail)"),
-    (ExitCode::Invalid, "the measurement can't be trusted: generator saturated, load not offered, samples lost"),
+    (
+        ExitCode::Invalid,
+        "the measurement can't be trusted: generator saturated, load not offered, samples lost",
+    ),
     (ExitCode::Inconclusive, "not known whether it regressed, or not comparable (--inconclusive fail)"),
     (ExitCode::Regressed, "regressed against the baseline"),
     (ExitCode::ThresholdsFailed, "a threshold or a teardown failed, or no iteration succeeded"),
@@ -151,7 +154,10 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
             found.push((ExitCode::Regressed, "regressed against the baseline".to_owned()));
         }
         Some(Verdict::Invalid) => {
-            found.push((ExitCode::Invalid, "the comparison rests on a measurement that can't be trusted".to_owned()));
+            found.push((
+                ExitCode::Invalid,
+                "the comparison rests on a measurement that can't be trusted".to_owned(),
+            ));
         }
         Some(Verdict::Inconclusive) if facts.inconclusive == Policy::Fail => {
             found.push((ExitCode::Inconclusive, "the comparison is inconclusive".to_owned()));
@@ -159,7 +165,8 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
         Some(Verdict::NotComparable) if facts.inconclusive == Policy::Fail => {
             found.push((ExitCode::Inconclusive, "the runs are not comparable".to_owned()));
         }
-        Some(Verdict::Inconclusive | Verdict::NotComparable | Verdict::Improved | Verdict::Unchanged) | None => {}
+        Some(Verdict::Inconclusive | Verdict::NotComparable | Verdict::Improved | Verdict::Unchanged)
+        | None => {}
     }
     if facts.baseline_missing == Some(Policy::Fail) {
         found.push((ExitCode::BaselineMissing, "the baseline does not exist".to_owned()));
@@ -199,7 +206,10 @@ fn test_findings(test: &TestFacts<'_>) -> Vec<(ExitCode, String)> {
     }
     found.extend(test.invalid.iter().map(|reason| (ExitCode::Invalid, format!("{id}: invalid: {reason}"))));
     if outcome.end == End::Completed && test.succeeded == 0 {
-        found.push((ExitCode::ThresholdsFailed, format!("{id}: no iteration succeeded{}", first_error(outcome))));
+        found.push((
+            ExitCode::ThresholdsFailed,
+            format!("{id}: no iteration succeeded{}", first_error(outcome)),
+        ));
     }
     // A setup that failed left nothing to hold thresholds against.
     let measured = !matches!(outcome.end, End::SetupFailed { .. });
@@ -300,7 +310,11 @@ mod tests {
             ),
         ];
         for (outcome, invalid, succeeded, expected) in table {
-            assert_eq!(code_of(&outcome, invalid, succeeded), expected, "{outcome:?} {invalid:?} {succeeded}");
+            assert_eq!(
+                code_of(&outcome, invalid, succeeded),
+                expected,
+                "{outcome:?} {invalid:?} {succeeded}"
+            );
         }
     }
 
@@ -327,7 +341,9 @@ mod tests {
         let passed = outcome(End::Completed);
         let code = |comparison, baseline_missing, inconclusive| {
             let tests = vec![TestFacts { id: "p/lib/t", outcome: &passed, invalid: &[], succeeded: 1 }];
-            judge(&Facts { tests, interrupted: false, comparison, baseline_missing, inconclusive }).code.number()
+            judge(&Facts { tests, interrupted: false, comparison, baseline_missing, inconclusive })
+                .code
+                .number()
         };
         assert_eq!(code(Some(Verdict::Regressed), None, Tolerate), 98);
         assert_eq!(code(Some(Verdict::Improved), None, Fail), 0);

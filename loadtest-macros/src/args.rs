@@ -130,7 +130,13 @@ fn entry(input: ParseStream) -> syn::Result<Entry> {
     }
     // On a fork, so that a mistake leaves the input where the next comma can be found.
     let ahead = input.fork();
-    let value = ahead.parse::<Expr>()?;
+    let value = match ahead.parse::<Expr>() {
+        Err(_) if ahead.is_empty() => {
+            let message = format!("the value of `{name}` is not complete");
+            return problem(key.span(), message, "write a literal or a constant".to_owned());
+        }
+        value => value?,
+    };
     input.advance_to(&ahead);
     if !input.is_empty() && !input.peek(Token![,]) {
         return problem(input.span(), "expected a comma between two keys".to_owned(), "write `,`".to_owned());
@@ -201,8 +207,7 @@ impl Args {
             "test" => self.test = Some(values::name(key, value).map_err(here)?),
             "name" => self.name = Some(values::name(key, value).map_err(here)?),
             "binaries" => self.binaries = binaries(entry)?,
-            // The table has been asked: what is left is `crate`.
-            _ => match bare(value) {
+            "crate" => match bare(value) {
                 Expr::Path(path) if path.qself.is_none() => self.runtime = Some(path.path.clone()),
                 _ => {
                     let error =
@@ -210,6 +215,7 @@ impl Args {
                     return Err(here(error.hint("write for example `crate = lt`, without quotes")));
                 }
             },
+            _ => unreachable!("the table of keys has been asked"),
         }
         Ok(())
     }
@@ -268,10 +274,9 @@ impl Args {
                         target: self.shapes(target, 1),
                     });
                 }
-                Err(error) => {
-                    let error = error.context(format_args!("stage {}", n + 1));
-                    mistakes.push((element.to_token_stream(), error));
-                }
+                Err(errors) => mistakes.extend(errors.into_iter().map(|(place, error)| {
+                    (place.to_token_stream(), error.context(format_args!("stage {}", n + 1)))
+                })),
             }
         }
         self.options.stages = Some(stages);
@@ -413,4 +418,40 @@ fn binaries(entry: &Entry) -> Result<Vec<LitStr>, Mistakes> {
         }
     }
     if mistakes.is_empty() { Ok(names) } else { Err(mistakes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use quote::{format_ident, quote};
+
+    use super::*;
+
+    fn mistakes(attribute: TokenStream) -> usize {
+        let mut problems = Problems::default();
+        let args = read(attribute, &mut problems);
+        assert!(args.setup.is_none());
+        problems.count()
+    }
+
+    #[test]
+    fn every_key_is_read_and_documented() {
+        let documentation = include_str!("lib.rs");
+        for key in keys::KEYS {
+            let ident = format_ident!("{key}");
+            assert_eq!(mistakes(quote!(#ident = '?')), 1, "{key}");
+            assert!(documentation.contains(&format!("/// | `{key}` | ")), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_constant_is_checked_for_what_is_known_of_it() {
+        assert_eq!(mistakes(quote!(vus = USERS, iterations = 3)), 0);
+        assert_eq!(mistakes(quote!(vus = USERS, stages = RAMP)), 1);
+        assert_eq!(mistakes(quote!(stages = [("1s", USERS), (RAMP, 3)], graceful_stop = STOP)), 0);
+    }
+
+    #[test]
+    fn mistakes_do_not_hide_each_other() {
+        assert_eq!(mistakes(quote!(a = , vus = -1 +, 3, stages = [("1", "2")], duration = )), 6);
+    }
 }

@@ -7,7 +7,7 @@
 //! the entry, which libtest wants as a function, stands in a module, where its name collides with nothing.
 
 use loadtest_core::wire::{MARKER, MARKER_END};
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
@@ -34,18 +34,20 @@ pub(crate) fn load_test(attribute: TokenStream, item: TokenStream) -> TokenStrea
     quote!(#item #used #registration #entry)
 }
 
-/// Without `cfg(test)` nothing is registered, but what the attribute names is not dead code either.
+/// Uses all that the attribute names, as values: without `cfg(test)`, where nothing is registered, it would
+/// be dead code, and functions that are only called can be told to drop their `async` and `mut`.
 fn used(args: &Args, function: &Function) -> TokenStream {
     let cfgs = cfgs(&function.attributes);
     let name = &function.signature.ident;
     let (setup, teardown, constants) = (&args.setup, &args.teardown, &args.constants);
     let setup = setup.iter();
     let teardown = teardown.iter();
+    let private = args.runtime.as_ref().map(|path| private(Some(path), 0)).into_iter();
     quote! {
         #(#cfgs)*
-        #[cfg(not(test))]
         const _: fn() = || {
             let _ = #name;
+            #(let _ = #private::entry;)*
             #(let _ = #setup;)*
             #(let _ = #teardown;)*
             #(let _ = #constants;)*
@@ -101,21 +103,24 @@ fn registration(attribute: &TokenStream, args: &Args, function: &Function) -> To
 /// stand where the user wrote the types, so that the compiler's errors do too.
 fn scenario(private: &TokenStream, args: &Args, function: &Function) -> TokenStream {
     let setup = match &args.setup {
-        None => quote!(async |_| #private::Result::Ok(())),
+        None => quote!(.setup(async |_| #private::Result::Ok(()))),
         Some(path) => {
-            let context = Ident::new("context", Span::mixed_site());
-            let call = quote_spanned! {at(path)=>
-                #private::Returned(#private::set_up(#path, #context).await).data()
-            };
-            quote!(async |#context| { use #private::ReturnedValue as _; #call })
+            let context = Ident::new("context", at(path));
+            let private = placed(private, path);
+            quote_spanned! {at(path)=>
+                .setup(async |#context| {
+                    use #private::ReturnedValue as _;
+                    #private::Returned(#private::set_up(#path, #context).await).data()
+                })
+            }
         }
     };
     let teardown = match &args.teardown {
         None => quote!(async |_| #private::Result::Ok(())),
         Some(path) => {
-            let data = Ident::new("data", Span::mixed_site());
-            let call = quote_spanned!(at(path)=> #private::tear_down(#path, #data).await);
-            quote!(async |#data| #call)
+            let data = Ident::new("data", at(path));
+            let private = placed(private, path);
+            quote_spanned!(at(path)=> async |#data| #private::tear_down(#path, #data).await)
         }
     };
     let name = &function.signature.ident;
@@ -134,11 +139,17 @@ fn scenario(private: &TokenStream, args: &Args, function: &Function) -> TokenStr
             (quote!(|#vu, #data|), quote!(#vu_here, #data_here))
         }
     };
+    let outcome = placed(private, output);
     let iterate = quote_spanned! {at(output)=>
-        async #closure { let returned = #name(#passed).await; #private::Outcome::into_result(returned) }
+        async #closure { let returned = #name(#passed).await; #outcome::Outcome::into_result(returned) }
+    };
+    // What `setup` returns is shared with threads here, so this is where it is told if it can't be.
+    let finish = match &args.setup {
+        None => quote!(.teardown(#teardown)),
+        Some(path) => quote_spanned!(at(path)=> .teardown(#teardown)),
     };
     quote! {
-        #private::builder().setup(#setup).iterate(#iterate).teardown(#teardown)
+        #private::builder() #setup .iterate(#iterate) #finish
     }
 }
 
@@ -190,9 +201,18 @@ fn cfgs(attributes: &[Attribute]) -> Vec<&Attribute> {
 
 /// The place of a type or a path for the compiler's errors: its name rather than the `&` before it.
 fn at(tokens: &(impl ToTokens + ?Sized)) -> Span {
-    let named =
-        tokens.to_token_stream().into_iter().find(|tree| matches!(tree, proc_macro2::TokenTree::Ident(_)));
+    let named = tokens.to_token_stream().into_iter().find(|tree| matches!(tree, TokenTree::Ident(_)));
     Span::mixed_site().located_at(named.map_or_else(|| tokens.to_token_stream().span(), |tree| tree.span()))
+}
+
+/// Tokens that mean what they meant and stand where [`at`] says.
+fn placed(tokens: &TokenStream, place: &(impl ToTokens + ?Sized)) -> TokenStream {
+    let place = at(place);
+    let move_token = |mut tree: TokenTree| {
+        tree.set_span(tree.span().located_at(place));
+        tree
+    };
+    tokens.clone().into_iter().map(move_token).collect()
 }
 
 /// The line of a token, from one.

@@ -35,4 +35,9 @@ impl Problems {
     pub(crate) fn into_compile_errors(self) -> Option<TokenStream> {
         self.0.map(|error| error.into_compile_error())
     }
+
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
+        self.0.iter().flatten().count()
+    }
 }

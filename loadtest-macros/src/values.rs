@@ -65,24 +65,29 @@ fn looks(expression: &Expr) -> Looks {
 
 /// A time.
 pub(crate) fn duration(expression: &Expr) -> Result<Value<Duration>, Error> {
-    let quoted = |number: String| match parse_duration(&number) {
-        // A number with its unit, or zero, only without the quotes.
-        Ok(_) => {
-            Error::new(format!("the duration `{number}` is not quoted")).hint(format!("write `\"{number}\"`"))
-        }
-        Err(error) => error,
-    };
     match looks(expression) {
         Looks::Text(text) => {
             let duration = parse_duration(&text.value())?;
             Ok(Value::known(duration, LitStr::new(&format_duration(duration), text.span())))
         }
-        Looks::Number(number) => Err(quoted(number)),
-        Looks::Negative(number) => Err(quoted(format!("-{number}"))),
+        Looks::Number(number) => Err(unquoted_duration(&number)),
+        Looks::Negative(number) => Err(Error::new(format!("the duration `-{number}` is negative"))
+            .hint("durations count forward: write for example `\"30s\"`")),
         Looks::OtherLiteral(literal) => {
             Err(Error::new(format!("`{literal}` is not a duration")).hint("write for example `\"1m30s\"`"))
         }
         Looks::Expression => Ok(Value::constant(expression)),
+    }
+}
+
+/// What is wrong with a duration that is a number to the compiler.
+fn unquoted_duration(number: &str) -> Error {
+    match parse_duration(number) {
+        Err(error) if number.contains(|c: char| c.is_alphabetic()) => error,
+        Err(error) => Error::new(error.message())
+            .hint(format!("write `\"{number}s\"` for seconds or `\"{number}ms\"` for milliseconds")),
+        Ok(duration) => Error::new(format!("the duration `{number}` is not quoted"))
+            .hint(format!("write `\"{}\"`", format_duration(duration))),
     }
 }
 
@@ -185,31 +190,37 @@ pub(crate) fn function(key: &str, expression: &Expr) -> Result<Path, Error> {
     Err(Error::new(format!("`{key}` takes the path of an async function")).hint(hint))
 }
 
+/// Mistakes, each with the expression that makes it.
+type Placed<'a> = Vec<(&'a Expr, Error)>;
+
 /// One element of an array of stages.
-pub(crate) fn stage(expression: &Expr) -> Result<(Value<Duration>, Value<u64>), Error> {
+pub(crate) fn stage(expression: &Expr) -> Result<(Value<Duration>, Value<u64>), Placed<'_>> {
     let example = "a stage is (duration, target), for example `(\"1m30s\", 100)`";
-    match bare(expression) {
+    let error = match bare(expression) {
         Expr::Tuple(tuple) if tuple.elems.len() == 2 => {
-            Ok((duration(&tuple.elems[0])?, count(&tuple.elems[1], u32::MAX.into())?))
+            let (at_duration, at_target) = (&tuple.elems[0], &tuple.elems[1]);
+            return match (duration(at_duration), count(at_target, u32::MAX.into())) {
+                (Ok(duration), Ok(target)) => Ok((duration, target)),
+                (duration, target) => {
+                    let duration = duration.err().map(|error| (at_duration, error));
+                    Err(duration.into_iter().chain(target.err().map(|error| (at_target, error))).collect())
+                }
+            };
         }
         Expr::Tuple(tuple) => {
-            Err(Error::new(format!("this stage has {} values instead of two", tuple.elems.len()))
-                .hint(example))
+            Error::new(format!("this has {} values instead of two", tuple.elems.len())).hint(example)
         }
-        Expr::Lit(literal) => {
-            let error = Error::new("this is not a stage");
-            Err(match &literal.lit {
-                Lit::Str(text) => match text.value().parse::<Stage>() {
-                    Ok(stage) => error.hint(format!(
-                        "write `(\"{}\", {})`",
-                        format_duration(stage.duration),
-                        stage.target
-                    )),
-                    Err(_) => error.hint(example),
-                },
-                _ => error.hint(example),
-            })
-        }
-        _ => Err(Error::new("this is not a stage").hint(example)),
-    }
+        other => match looks(other) {
+            Looks::Text(text) => {
+                Error::new("this is not a stage").hint(match text.value().parse::<Stage>() {
+                    Ok(stage) => {
+                        format!("write `(\"{}\", {})`", format_duration(stage.duration), stage.target)
+                    }
+                    Err(_) => example.to_owned(),
+                })
+            }
+            _ => Error::new("this is not a stage").hint(example),
+        },
+    };
+    Err(vec![(expression, error)])
 }

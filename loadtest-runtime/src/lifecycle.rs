@@ -53,11 +53,7 @@ pub fn builder() -> Builder {
 
 impl Builder {
     /// What comes before the load; `T` is shared with every virtual user.
-    pub fn setup<T, S>(self, setup: S) -> WithSetup<T, S>
-    where
-        T: Any + Send + Sync,
-        S: AsyncFn(Setup) -> Result<T, Error> + Send + Sync + 'static,
-    {
+    pub fn setup<T, S: AsyncFn(Setup) -> Result<T, Error>>(self, setup: S) -> WithSetup<T, S> {
         WithSetup { setup, data: PhantomData }
     }
 }
@@ -69,11 +65,11 @@ pub struct WithSetup<T, S> {
     data: PhantomData<fn() -> T>,
 }
 
-impl<T: Any + Send + Sync, S> WithSetup<T, S> {
+impl<T, S> WithSetup<T, S> {
     /// What a virtual user does again and again.
     pub fn iterate<F>(self, iterate: F) -> WithIteration<T, S, F>
     where
-        F: AsyncFn(&mut Vu, &T) -> Result<(), Error> + Copy + Send + Sync + 'static,
+        F: AsyncFn(&mut Vu, &T) -> Result<(), Error>,
     {
         WithIteration { setup: self.setup, iterate, data: PhantomData }
     }
@@ -87,15 +83,14 @@ pub struct WithIteration<T, S, F> {
     data: PhantomData<fn() -> T>,
 }
 
-impl<T, S, F> WithIteration<T, S, F>
-where
-    T: Any + Send + Sync,
-    S: AsyncFn(Setup) -> Result<T, Error> + Send + Sync + 'static,
-    F: AsyncFn(&mut Vu, &T) -> Result<(), Error> + Copy + Send + Sync + 'static,
-{
-    /// What comes after the load.
+impl<T, S, F> WithIteration<T, S, F> {
+    /// What comes after the load. What must hold for threads is asked for here alone, so that it is told
+    /// once.
     pub fn teardown<D>(self, teardown: D) -> Box<dyn Scenario>
     where
+        T: Any + Send + Sync,
+        S: AsyncFn(Setup) -> Result<T, Error> + Send + Sync + 'static,
+        F: AsyncFn(&mut Vu, &T) -> Result<(), Error> + Copy + Send + Sync + 'static,
         D: AsyncFn(&T) -> Result<(), Error> + Send + Sync + 'static,
     {
         Box::new(Typed { setup: self.setup, iterate: self.iterate, teardown, data: PhantomData })
@@ -275,5 +270,26 @@ impl<E: Into<Error>> Outcome for Result<(), E> {
             Ok(()) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_another_type_is_placed_where_it_is_handed_over() {
+        let line = line!() + 1;
+        let error = Err::<(), _>(fmt::Error).into_result().expect_err("fails");
+        assert_eq!((error.location().file(), error.location().line()), (file!(), line));
+        let error = Err::<(), _>(Error::msg("sold out")).into_result().expect_err("fails");
+        assert_eq!(error.location().line(), line + 2);
+    }
+
+    #[test]
+    fn setup_may_return_a_result_or_the_value_itself() {
+        assert_eq!(Returned(3).data().expect("a value"), 3);
+        assert_eq!(Returned(Ok::<_, fmt::Error>(3)).data().expect("a value"), 3);
+        assert!(Returned(Err::<u8, _>(fmt::Error)).data().is_err());
     }
 }

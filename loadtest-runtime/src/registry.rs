@@ -8,15 +8,14 @@ use std::collections::BTreeMap;
 
 use loadtest_core::options::Options;
 use loadtest_core::results::Definition;
-use loadtest_core::wire;
 
 use crate::lifecycle::Scenario;
 
 /// One load test, as the attribute registers it.
 #[derive(Debug)]
 pub struct Registration {
-    /// The path of the entry test, crate name included, between [`wire::MARKER`] and
-    /// [`wire::MARKER_END`]: bytes that can be found in the executable.
+    /// The path of the entry test, crate name included, between [`MARKER`](loadtest_core::wire::MARKER) and
+    /// [`MARKER_END`](loadtest_core::wire::MARKER_END): bytes that can be found in the executable.
     pub marker: &'static str,
     /// `module_path!()` at the function: crate name, then modules.
     pub module_path: &'static str,
@@ -105,9 +104,8 @@ pub fn find(test: &str) -> Vec<&'static Registration> {
 
 /// How libtest calls the entry of this load test: the path of the hidden test, without the crate.
 pub fn entry_name(registration: &Registration) -> &'static str {
-    let path = registration.marker;
-    let path = path.strip_prefix(wire::MARKER).unwrap_or(path);
-    let path = path.strip_suffix(wire::MARKER_END).unwrap_or(path);
+    // Without naming the marker's bytes: a copy of them here could look like an entry without a name.
+    let path = registration.marker.rsplit(char::is_control).find(|part| !part.is_empty()).unwrap_or_default();
     path.split_once("::").map_or(path, |(_, entry)| entry)
 }
 

@@ -296,7 +296,7 @@ enum Outcome {
 }
 
 /// The whole life of one virtual user.
-pub async fn run(mut vu: Vu, iterate: impl AsyncFn(&mut Vu) -> Result<(), Error>) {
+pub(crate) async fn run(mut vu: Vu, iterate: impl AsyncFn(&mut Vu) -> Result<(), Error>) {
     let core = Rc::clone(&vu.core);
     let counters = Arc::clone(&core.scenario.counters);
     let mut free_since = clock::now();

@@ -7,13 +7,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use loadtest_core::metric::Tags;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::MissedTickBehavior;
 
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::executor::Seat;
 use crate::http::{HttpClient, HttpOptions};
 use crate::lifecycle::{Scenario, Shared};
@@ -38,11 +39,43 @@ pub(crate) enum Command {
     Sync(oneshot::Sender<()>),
 }
 
-/// What others may know of a worker.
-#[derive(Debug, Default)]
+/// What others may know of a worker: how long its loop was held up.
+#[derive(Debug)]
 pub(crate) struct Health {
-    /// The longest delay of its loop since the last look, in microseconds.
-    pub(crate) stall_micros: AtomicU64,
+    born: Instant,
+    /// When the loop is due next, in microseconds from `born`.
+    due_micros: AtomicU64,
+    /// The longest delay since the last look, in microseconds.
+    stall_micros: AtomicU64,
+}
+
+impl Health {
+    fn new() -> Self {
+        let stall_micros = AtomicU64::new(0);
+        Self { born: clock::now(), due_micros: AtomicU64::new(u64::MAX), stall_micros }
+    }
+
+    fn micros(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.born).as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// The loop has come round, and will again within `next`.
+    fn came_round(&self, due: Instant, next: Duration) {
+        let now = self.micros(clock::now());
+        self.stall_micros.fetch_max(now.saturating_sub(self.micros(due)), Ordering::Relaxed);
+        self.due_micros.store(now.saturating_add(next.as_micros() as u64), Ordering::Relaxed);
+    }
+
+    /// No one needs it any more.
+    fn retire(&self) {
+        self.due_micros.store(u64::MAX, Ordering::Relaxed);
+    }
+
+    /// The longest delay since the last call, one that goes on included.
+    pub(crate) fn take_stall(&self) -> Duration {
+        let late = self.micros(clock::now()).saturating_sub(self.due_micros.load(Ordering::Relaxed));
+        Duration::from_micros(self.stall_micros.swap(0, Ordering::Relaxed).max(late))
+    }
 }
 
 /// The handle of a worker.
@@ -57,18 +90,19 @@ impl Worker {
     /// Starts the thread.
     ///
     /// # Errors
-    /// If the system has no thread left.
+    /// If the system has no thread or no descriptor left.
     pub(crate) fn start(index: usize, recorder: Recorder) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (commands, inbox) = mpsc::unbounded_channel();
-        let health = Arc::new(Health::default());
+        let health = Arc::new(Health::new());
         let seen = Arc::clone(&health);
         let (clock_to, clock_from) = std::sync::mpsc::sync_channel(1);
         let thread = std::thread::Builder::new().name(format!("loadtest-worker-{index}")).spawn(move || {
             let _ = clock_to.send(ThreadClock::of_this_thread());
-            match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => LocalSet::new().block_on(&runtime, serve(inbox, recorder, &seen)),
-                Err(error) => eprintln!("loadtest: worker {index} has no runtime: {error}"),
-            }
+            LocalSet::new().block_on(&runtime, serve(inbox, recorder, &seen));
+            seen.retire();
+            // Not by dropping it, which would wait for what a test has left in `spawn_blocking`.
+            runtime.shutdown_background();
         })?;
         let clock = clock_from.recv().ok().flatten();
         Ok(Self { commands, health, clock, thread })
@@ -98,12 +132,12 @@ async fn serve(mut inbox: mpsc::UnboundedReceiver<Command>, recorder: Recorder, 
                 None => break,
             },
             due = tick.tick() => {
-                let late = clock::now().saturating_duration_since(due).as_micros();
-                health.stall_micros.fetch_max(u64::try_from(late).unwrap_or(u64::MAX), Ordering::Relaxed);
+                health.came_round(due, FLUSH_EVERY);
                 recorder.borrow_mut().flush();
             }
         }
     }
+    health.retire();
     while vus.join_next().await.is_some() {}
     recorder.borrow_mut().flush();
 }

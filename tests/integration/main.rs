@@ -1,3 +1,6 @@
 //! The workspace's integration tests, in one binary.
 
 mod attribute;
+mod dependencies;
+mod invariants;
+mod tls;

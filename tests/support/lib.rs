@@ -1,1 +1,119 @@
-//! Helpers.
+//! What the integration tests share: the fixtures, real small cargo projects, and cargo itself.
+
+mod subcommand;
+
+use std::ffi::OsStr;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::{fs, io};
+
+pub use subcommand::cargo_loadtest;
+
+/// The root of this workspace.
+pub fn workspace() -> &'static Path {
+    // `tests` lies in the root.
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the manifest lies in a directory")
+}
+
+/// A copy of `tests/fixtures/NAME` for the test that calls this, outside of the workspace.
+///
+/// Its dependencies on this workspace are absolute paths and its lock file is that of the workspace, so
+/// that everything builds offline, from the same versions, into one shared target directory. The place is
+/// the same in each run of the same test: what cargo has built stays valid.
+pub fn fixture(name: &str) -> Fixture {
+    let test = std::thread::current().name().unwrap_or("main").replace("::", "-");
+    let mut hasher = DefaultHasher::new();
+    workspace().hash(&mut hasher);
+    let place = format!("loadtest-fixtures-{:08x}", hasher.finish() as u32);
+    let path = std::env::temp_dir().join(place).join(format!("{name}-{test}"));
+    if path.exists() {
+        fs::remove_dir_all(&path).expect("the copy of the last run can be removed");
+    }
+    let source = workspace().join("tests/fixtures").join(name);
+    copy(&source, &path, 3).unwrap_or_else(|error| panic!("{} can't be copied: {error}", source.display()));
+    fs::copy(workspace().join("Cargo.lock"), path.join("Cargo.lock")).expect("the lock file can be copied");
+    Fixture { path }
+}
+
+/// A cargo project in a directory of its own.
+#[derive(Debug)]
+pub struct Fixture {
+    path: PathBuf,
+}
+
+impl Fixture {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `cargo ARGUMENTS` in it, offline.
+    pub fn cargo<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
+        let mut command = self.program(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.args(arguments);
+        command
+    }
+
+    /// A program that calls cargo, in it, offline.
+    fn program(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command
+            .current_dir(&self.path)
+            .env("CARGO_TARGET_DIR", workspace().join("target/fixtures"))
+            .env("CARGO_NET_OFFLINE", "true")
+            .env("CARGO_TERM_COLOR", "never")
+            // Set for the tests' own crate, and read by `env!` in what the command builds.
+            .env_remove("CARGO_MANIFEST_DIR")
+            .env_remove("CARGO_PKG_NAME");
+        command
+    }
+}
+
+/// Runs a command to its end; its output as text, and whether it succeeded.
+pub fn run(command: &mut Command) -> Run {
+    let Output { status, stdout, stderr } = command.output().expect("the command can be started");
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Run { success: status.success(), code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+}
+
+/// A command that ended.
+#[derive(Debug)]
+pub struct Run {
+    /// Whether it exited with 0.
+    pub success: bool,
+    /// Its exit code, unless a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it said.
+    pub stderr: String,
+}
+
+impl Run {
+    /// The same, if it exited with 0; else panics with all that it printed.
+    #[must_use]
+    pub fn succeeded(self) -> Self {
+        assert!(self.success, "exit code {:?}\n{}\n{}", self.code, self.stdout, self.stderr);
+        self
+    }
+}
+
+/// Copies a project; `depth` is how many `../` lead from a manifest to the workspace.
+fn copy(from: &Path, to: &Path, depth: usize) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            copy(&source, &target, depth + 1)?;
+        } else if entry.file_name() == "Cargo.toml" {
+            let up = format!("\"{}", "../".repeat(depth));
+            let absolute = format!("\"{}/", workspace().display());
+            fs::write(target, fs::read_to_string(source)?.replace(&up, &absolute))?;
+        } else {
+            fs::copy(source, target)?;
+        }
+    }
+    Ok(())
+}

@@ -12,38 +12,41 @@ async fn start() -> Data {
 fn not_async() {}
 
 #[load_test]
-async fn by_value(vu: Vu) {}
+async fn by_value(_vu: Vu) {}
 
 #[load_test]
-async fn shared(vu: &Vu) {}
+async fn shared(_vu: &Vu) {}
 
 #[load_test(setup = start)]
-async fn wrong_order(data: &Data, vu: &mut Vu) {}
+async fn wrong_order(_data: &Data, _vu: &mut Vu) {}
 
 #[load_test(setup = start)]
-async fn data_by_value(vu: &mut Vu, data: Data) {}
+async fn data_by_value(_vu: &mut Vu, _data: Data) {}
 
 #[load_test(setup = start)]
-async fn data_by_mut(vu: &mut Vu, data: &mut Data) {}
+async fn data_by_mut(_vu: &mut Vu, _data: &mut Data) {}
 
 #[load_test]
-async fn no_setup(vu: &mut Vu, data: &Data) {}
+async fn no_setup(_vu: &mut Vu, _data: &Data) {}
 
 #[load_test(setup = start)]
-async fn too_many(vu: &mut Vu, data: &Data, more: u32) {}
+async fn too_many(_vu: &mut Vu, _data: &Data, _more: u32) {}
 
 #[load_test]
-async fn generic<T>(vu: &mut Vu) {}
+async fn generic<T>(_vu: &mut Vu) {}
 
 #[load_test]
-async fn bounded(vu: &mut Vu)
+async fn bounded(_vu: &mut Vu)
 where
     Vu: Sized,
 {
 }
 
 #[load_test]
-const async unsafe extern "C" fn every_keyword() {}
+async unsafe extern "C" fn every_keyword() {}
+
+#[load_test]
+const fn constant() {}
 
 #[load_test]
 #[test]

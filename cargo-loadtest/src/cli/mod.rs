@@ -140,6 +140,7 @@ pub struct Args {
 
     /// Number of iterations that all virtual users share.
     #[arg(
+        short,
         long,
         value_name = "N",
         value_parser = values::positive_u64,
@@ -150,6 +151,7 @@ pub struct Args {
 
     /// Ramp the number of virtual users to N over D, once for each stage: `--stage 10s:50 --stage 1m:50`.
     #[arg(
+        short,
         long,
         value_name = "D:N",
         value_delimiter = ',',

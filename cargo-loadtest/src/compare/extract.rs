@@ -107,11 +107,7 @@ impl Measured {
             errors: events(
                 test,
                 &windows,
-                &[
-                    (Builtin::HttpReqFailed, true),
-                    (Builtin::MeasureFailed, true),
-                    (Builtin::Checks, false),
-                ],
+                &[(Builtin::HttpReqFailed, true), (Builtin::MeasureFailed, true), (Builtin::Checks, false)],
             ),
             failed_iterations: events(test, &windows, &[(Builtin::IterationsFailed, true)]),
             dropped: dropped(test),
@@ -189,8 +185,9 @@ fn events(test: &TestData, windows: &[Window], rates: &[(Builtin, bool)]) -> Eve
 /// up, so the windows of a run tell nothing about its next one, and are left out.
 fn dropped(test: &TestData) -> EventCounts {
     let dropped = test.total(Builtin::DroppedIterations.name(), |_| true).sum.round() as u64;
-    let started: u64 = test.document.outcome.scenarios.values().map(|scenario| scenario.started).sum();
-    EventCounts { events: dropped, trials: dropped.saturating_add(started), windows: Vec::new() }
+    let scenarios = test.document.outcome.scenarios.values();
+    let planned = scenarios.fold(dropped, |sum, scenario| sum.saturating_add(scenario.started));
+    EventCounts { events: dropped, trials: planned, windows: Vec::new() }
 }
 
 #[cfg(test)]
@@ -208,8 +205,12 @@ mod tests {
     #[test]
     fn failures_counted_as_infinite_push_the_quantile_up_and_away() {
         let p95 = |failures: u32| {
-            with_infinite_failures(&[totals(1..=100)], &[totals(std::iter::repeat_n(1, failures as usize))], 0.95)
-                .value
+            with_infinite_failures(
+                &[totals(1..=100)],
+                &[totals(std::iter::repeat_n(1, failures as usize))],
+                0.95,
+            )
+            .value
         };
         assert!((p95(0).unwrap() - 0.09505).abs() < 1e-9);
         assert!((p95(3).unwrap() - 0.0979).abs() < 1e-9, "{:?}", p95(3));

@@ -190,14 +190,11 @@ mod tests {
 
     #[test]
     fn holds_decide_and_without_them_ramps() {
-        assert_eq!(spans(ramp("10s:5, 20s:5, 5s:5, 10s:9, 0s:7, 50s:7, 3s:0, 9s:0"), 0.0).1, [
-            (15.0, 35.0),
-            (50.0, 95.0)
-        ]);
         assert_eq!(
-            spans(ramp("10s:5, 0s:9, 10s:0"), 0.0),
-            (Basis::Ramps, vec![(2.0, 10.0), (12.0, 20.0)])
+            spans(ramp("10s:5, 20s:5, 5s:5, 10s:9, 0s:7, 50s:7, 3s:0, 9s:0"), 0.0).1,
+            [(15.0, 35.0), (50.0, 95.0)]
         );
+        assert_eq!(spans(ramp("10s:5, 0s:9, 10s:0"), 0.0), (Basis::Ramps, vec![(2.0, 10.0), (12.0, 20.0)]));
         assert_eq!(spans(ramp("1s:100, 3s:100, 1s:0"), 0.0).1, [(1.6, 4.0)]);
         assert_eq!(spans(ramp("1s:0"), 0.0), (Basis::Ramps, vec![]));
     }

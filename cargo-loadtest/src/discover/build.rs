@@ -12,8 +12,8 @@ use anyhow::Context;
 use cargo_metadata::{Artifact, BuildScript, Message, Package, PackageId, Target, TargetKind};
 use loadtest_core::{Error, suggest};
 
-use super::{LoadTest, cargo, metadata};
 use super::metadata::Workspace;
+use super::{LoadTest, cargo, metadata};
 use crate::cli::Args;
 use crate::failure::{Failure, OrExit};
 use crate::verdict::ExitCode;
@@ -61,16 +61,24 @@ pub(super) fn tests<'w>(workspace: &'w Workspace, args: &Args) -> Result<Built<'
     let messages = run(command)?;
     let mut built = Built { targets: Vec::new(), scripts: messages.scripts };
     for artifact in messages.artifacts {
-        let Artifact { package_id, target, profile, executable: Some(executable), .. } = artifact else { continue };
+        let Artifact { package_id, target, profile, executable: Some(executable), .. } = artifact else {
+            continue;
+        };
         let of = workspace.dependents().into_iter().find(|package| package.id == package_id);
         let (true, Some(package)) = (profile.test, of) else { continue };
         if profile.opt_level == "0" && !args.allow_debug {
             return Err(unoptimised(&args.profile));
         }
-        built.targets.push(BuiltTarget { package, name: target_name(&target), executable: executable.into() });
+        built.targets.push(BuiltTarget {
+            package,
+            name: target_name(&target),
+            executable: executable.into(),
+        });
     }
     // Cargo tells them in the order in which they were ready.
-    built.targets.sort_by(|a, b| (&a.package.name, rank(&a.name), &a.name).cmp(&(&b.package.name, rank(&b.name), &b.name)));
+    built.targets.sort_by(|a, b| {
+        (&a.package.name, rank(&a.name), &a.name).cmp(&(&b.package.name, rank(&b.name), &b.name))
+    });
     Ok(built)
 }
 
@@ -100,9 +108,9 @@ impl Workspace {
         let mut wanted: BTreeMap<&PackageId, Vec<(String, String)>> = BTreeMap::new();
         for test in tests {
             for name in test.definitions.iter().flat_map(|definition| &definition.binaries) {
-                let owner = self.owner(&test.binary.package, name).map_err(|error| {
-                    Failure::new(ExitCode::SetupFailed, error.context(&test.id))
-                })?;
+                let owner = self
+                    .owner(&test.binary.package, name)
+                    .map_err(|error| Failure::new(ExitCode::SetupFailed, error.context(&test.id)))?;
                 let names = wanted.entry(&owner.id).or_default();
                 let entry = (test.binary.package.clone(), name.clone());
                 if !names.contains(&entry) {
@@ -130,7 +138,8 @@ impl Workspace {
                         && artifact.target.name == name;
                     artifact.executable.as_ref().filter(|_| is_it)
                 });
-                let path = path.with_context(|| format!("cargo built `{name}` and does not say where it is"))?;
+                let path =
+                    path.with_context(|| format!("cargo built `{name}` and does not say where it is"))?;
                 paths.insert((of, name), path.clone().into());
             }
         }
@@ -167,7 +176,8 @@ impl Workspace {
 
 fn add_profile(command: &mut Command, workspace: &Workspace, args: &Args) -> Result<(), Failure> {
     command.args(["--profile", &args.profile, "--message-format=json-render-diagnostics"]);
-    let theirs = std::env::var_os("CARGO_PROFILE_LOADTEST_INHERITS").is_some() || workspace.has_profile(PROFILE)?;
+    let theirs = std::env::var_os("CARGO_PROFILE_LOADTEST_INHERITS").is_some()
+        || workspace.sets_up_profile(PROFILE)?;
     if args.profile == PROFILE && !theirs {
         command.args(["--config", "profile.loadtest.inherits=\"release\""]);
     }
@@ -201,7 +211,10 @@ fn run(mut command: Command) -> Result<Messages, Failure> {
     let status = child.wait().context("can't wait for cargo").or_exit(ExitCode::Internal)?;
     match status.success() {
         true => Ok(messages),
-        false => Err(Failure::new(ExitCode::BuildFailed, format!("cargo could not build the load tests ({status})"))),
+        false => Err(Failure::new(
+            ExitCode::BuildFailed,
+            format!("cargo could not build the load tests ({status})"),
+        )),
     }
 }
 

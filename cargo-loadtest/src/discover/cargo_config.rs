@@ -1,8 +1,8 @@
 //! What cargo's configuration says about the programs that `cargo test` starts: their environment and
 //! their runner. Cargo keeps this from external subcommands, so its files are read here.
 //!
-//! The main type is [`CargoConfig`]. Read are `[env]`, `target.<triple>.runner` and `build.target`, the
-//! nearest file first, and the variables `CARGO_TARGET_<TRIPLE>_RUNNER` and `CARGO_BUILD_TARGET`; not read
+//! The main type is [`CargoConfig`]. Read are `[env]`, `target.<triple>.runner`, `build.target` and the
+//! profiles in `[profile]`, the nearest file first, and the variables `CARGO_TARGET_<TRIPLE>_RUNNER` and `CARGO_BUILD_TARGET`; not read
 //! are `target.'cfg(..)'` and `include`.
 
 use std::ffi::OsString;
@@ -20,6 +20,8 @@ pub(super) struct CargoConfig {
     pub(super) runner: Vec<String>,
     /// The platform to build for, if it is not the host.
     pub(super) target: Option<String>,
+    /// Names of the profiles that say here what they inherit.
+    pub(super) profiles: Vec<String>,
 }
 
 /// One file with the directory that its relative paths start from.
@@ -55,7 +57,13 @@ impl CargoConfig {
                 })
                 .unwrap_or_default(),
         };
-        CargoConfig { env: environment(files, &variable), runner, target }
+        let profiles = files.iter().filter_map(|file| file.table.get("profile")?.as_table());
+        let profiles = profiles
+            .flat_map(|table| {
+                table.iter().filter(|(_, p)| p.get("inherits").is_some()).map(|(name, _)| name.clone())
+            })
+            .collect();
+        CargoConfig { env: environment(files, &variable), runner, target, profiles }
     }
 }
 
@@ -69,14 +77,16 @@ fn files(directory: &Path) -> anyhow::Result<Vec<File>> {
     let directories = directory.ancestors().map(|above| above.join(".cargo")).chain(home);
     for directory in directories {
         // The name without an ending is the older one, and goes first in cargo too.
-        let Some(path) = ["config", "config.toml"].map(|name| directory.join(name)).into_iter().find(|p| p.is_file())
+        let Some(path) =
+            ["config", "config.toml"].map(|name| directory.join(name)).into_iter().find(|p| p.is_file())
         else {
             continue;
         };
         if seen.contains(&path) {
             continue;
         }
-        let text = std::fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
         let table = text.parse().with_context(|| format!("in {}", path.display()))?;
         found.push(File { table, base: directory.parent().unwrap_or(&directory).to_owned() });
         seen.push(path);
@@ -139,7 +149,10 @@ mod tests {
     fn the_nearest_file_and_the_environment_go_first() {
         let files = [
             file("/w/p", "[env]\nA = 'near'\nB = { value = 'cfg', relative = true }\nC = 'c'"),
-            file("/w", "[env]\nA = 'far'\nD = { value = 'd', force = true }\n[target.t-1]\nrunner = './run -x'"),
+            file(
+                "/w",
+                "[env]\nA = 'far'\nD = { value = 'd', force = true }\n[target.t-1]\nrunner = './run -x'",
+            ),
         ];
         let set = |name: &str| matches!(name, "C" | "D").then(|| OsString::from("from outside"));
         let config = CargoConfig::merge(&files, "t-1", set);
@@ -153,11 +166,16 @@ mod tests {
 
     #[test]
     fn the_runner_is_that_of_the_platform_built_for() {
-        let files = [file("/w", "[build]\ntarget = 'arm-x'\n[target.arm-x]\nrunner = ['qemu', '-L', 'a b']")];
+        let files = [file(
+            "/w",
+            "[profile.loadtest]\ninherits = 'release'\n[profile.x]\nlto = true\n[build]\ntarget = 'arm-x'\n[target.arm-x]\nrunner = ['qemu', '-L', 'a b']",
+        )];
         let config = CargoConfig::merge(&files, "t-1", |_| None);
         assert_eq!(config.target.as_deref(), Some("arm-x"));
+        assert_eq!(config.profiles, ["loadtest"]);
         assert_eq!(config.runner, ["qemu", "-L", "a b"]);
-        let by_variable = |name: &str| (name == "CARGO_TARGET_ARM_X_RUNNER").then(|| OsString::from("other -y"));
+        let by_variable =
+            |name: &str| (name == "CARGO_TARGET_ARM_X_RUNNER").then(|| OsString::from("other -y"));
         assert_eq!(CargoConfig::merge(&files, "t-1", by_variable).runner, ["other", "-y"]);
     }
 }

@@ -20,7 +20,11 @@ const LIBRARY_PATH: &str = if cfg!(windows) {
 };
 
 /// The variables to set, besides those that are inherited.
-pub(super) fn of(workspace: &Workspace, target: &BuiltTarget<'_>, built: &Built<'_>) -> Vec<(OsString, OsString)> {
+pub(super) fn of(
+    workspace: &Workspace,
+    target: &BuiltTarget<'_>,
+    built: &Built<'_>,
+) -> Vec<(OsString, OsString)> {
     let package = target.package;
     let version = &package.version;
     let optional = |text: &Option<String>| text.clone().unwrap_or_default();

@@ -18,7 +18,7 @@ use crate::failure::{Failure, OrExit};
 use crate::verdict::ExitCode;
 
 /// The package whose dependents can have load tests.
-pub const RUNTIME: &str = "loadtest-runtime";
+pub(super) const RUNTIME: &str = "loadtest-runtime";
 
 /// A workspace with the packages that the user means.
 #[derive(Debug)]
@@ -104,15 +104,19 @@ impl Workspace {
         !has(&self.dependents) && has(&self.selected)
     }
 
-    /// Whether the workspace's own manifest has `[profile.NAME]`.
+    /// Whether the workspace's own manifest or cargo's configuration says what a profile inherits.
     ///
     /// # Errors
     /// If the manifest can't be read.
-    pub(super) fn has_profile(&self, name: &str) -> anyhow::Result<bool> {
+    pub(super) fn sets_up_profile(&self, name: &str) -> anyhow::Result<bool> {
+        if self.config.profiles.iter().any(|profile| profile == name) {
+            return Ok(true);
+        }
         let path = self.root().join("Cargo.toml");
-        let text = std::fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
         let manifest: toml::Table = text.parse().with_context(|| format!("in {}", path.display()))?;
-        Ok(manifest.get("profile").and_then(|profiles| profiles.get(name)).is_some())
+        Ok(manifest.get("profile").and_then(|profiles| profiles.get(name)?.get("inherits")).is_some())
     }
 }
 
@@ -145,7 +149,9 @@ fn metadata(args: &Args, host: &str) -> Result<Metadata, Failure> {
     if !output.status.success() {
         return Err(Failure::new(ExitCode::BuildFailed, "cargo could not read the workspace"));
     }
-    serde_json::from_slice(&output.stdout).context("cargo metadata said something strange").or_exit(ExitCode::Internal)
+    serde_json::from_slice(&output.stdout)
+        .context("cargo metadata said something strange")
+        .or_exit(ExitCode::Internal)
 }
 
 fn select(metadata: &Metadata, args: &Args) -> Result<Vec<PackageId>, Error> {
@@ -282,7 +288,9 @@ mod tests {
     #[test]
     fn patterns_match_as_in_cargo() {
         assert!(glob("shop", "shop") && !glob("shop", "shop-api") && !glob("", "shop"));
-        assert!(glob("shop-*", "shop-api") && glob("*", "shop") && glob("s*p", "shop") && glob("sh?p", "shop"));
+        assert!(
+            glob("shop-*", "shop-api") && glob("*", "shop") && glob("s*p", "shop") && glob("sh?p", "shop")
+        );
         assert!(!glob("shop?", "shop") && !glob("*x*", "shop"));
     }
 
@@ -336,7 +344,13 @@ mod tests {
     fn packages_are_meant_by_name_version_or_pattern() {
         let metadata = graph(&[("shop", &[])]);
         let shop = &metadata.packages[0];
-        assert!(means("shop", shop) && means("shop@0.1.0", shop) && means("shop@0.1", shop) && means("s*", shop));
-        assert!(!means("shop@0.2", shop) && !means("sho", shop) && !means("shop@0", &graph(&[("x", &[])]).packages[0]));
+        assert!(
+            means("shop", shop) && means("shop@0.1.0", shop) && means("shop@0.1", shop) && means("s*", shop)
+        );
+        assert!(
+            !means("shop@0.2", shop)
+                && !means("sho", shop)
+                && !means("shop@0", &graph(&[("x", &[])]).packages[0])
+        );
     }
 }

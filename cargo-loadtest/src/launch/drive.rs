@@ -100,9 +100,9 @@ impl Drive<'_> {
                     self.last_frame = Instant::now();
                     self.frame(*frame)?
                 }
-                Step::Garbled(error) => {
-                    Some(Over::Broken(format!("the test process sent something that can't be understood: {error}")))
-                }
+                Step::Garbled(error) => Some(Over::Broken(format!(
+                    "the test process sent something that can't be understood: {error}"
+                ))),
                 Step::Gone => Some(Over::Gone),
                 Step::Nothing => None,
             };
@@ -192,8 +192,8 @@ impl Drive<'_> {
             });
         }
         if let Some(stop) = self.stop {
-            let silent = self.phase != Phase::Teardown
-                && stop.max(self.last_frame).elapsed() > self.limits.silence;
+            let silent =
+                self.phase != Phase::Teardown && stop.max(self.last_frame).elapsed() > self.limits.silence;
             let late = stop.elapsed() > self.limits.stop;
             return (silent || late).then(|| {
                 let (after, why) = if silent {

@@ -112,7 +112,9 @@ fn accept(
         }
         let stream = match connection {
             Ok((stream, _)) => stream,
-            Err(e) if matches!(e.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted) => continue,
+            Err(e) if matches!(e.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted) => {
+                continue;
+            }
             Err(_) => {
                 // Out of file descriptors, most likely: try again rather than spin.
                 thread::sleep(Duration::from_millis(50));

@@ -26,7 +26,9 @@ pub(super) fn list(
     loop {
         let failure = match link.step(&mut |_, _| {}) {
             Step::Hello(peer) => {
-                let version = link.greet(peer).map_err(|e| e.context(format!("can't list the load tests of {program}")))?;
+                let version = link
+                    .greet(peer)
+                    .map_err(|e| e.context(format!("can't list the load tests of {program}")))?;
                 greeted = true;
                 link.say(&ToTest::Request(Box::new(request(version))));
                 continue;
@@ -39,13 +41,18 @@ pub(super) fn list(
                     return Ok(Listing { definitions, problems });
                 }
                 FromTest::Warning { .. } => continue,
-                _ => link.explain("it answered the request for its load tests with something else", &mut |_, _| {}),
+                _ => link.explain(
+                    "it answered the request for its load tests with something else",
+                    &mut |_, _| {},
+                ),
             },
             Step::Garbled(error) => {
                 link.explain(&format!("it sent something that can't be understood: {error}"), &mut |_, _| {})
             }
             Step::Gone => link.explain_death("before it listed its load tests", &mut |_, _| {}),
-            Step::Nothing if interrupted() => bail!("interrupted while the load tests of {program} were listed"),
+            Step::Nothing if interrupted() => {
+                bail!("interrupted while the load tests of {program} were listed")
+            }
             Step::Nothing if started.elapsed() > limits.hello => {
                 let what = if greeted { "no list" } else { "no handshake" };
                 link.explain(&format!("{what} within {} s", limits.hello.as_secs()), &mut |_, _| {})

@@ -143,7 +143,7 @@ impl Tail {
             return text;
         }
         text.push_str("; its last output:");
-        for line in &self.lines {
+        for line in self.lines.iter().skip_while(|line| line.is_empty()) {
             text.push_str("\n  | ");
             text.push_str(line);
         }
@@ -204,9 +204,19 @@ mod tests {
 
     #[test]
     fn a_failed_harness_leaves_nothing_behind_either() {
-        let printed =
-            ["", "running 1 test", "test m::t ... FAILED", "", "failures:", "", "failures:", "    m::t", "",
-            "test result: FAILED. 0 passed; 1 failed", ""];
+        let printed = [
+            "",
+            "running 1 test",
+            "test m::t ... FAILED",
+            "",
+            "failures:",
+            "",
+            "failures:",
+            "    m::t",
+            "",
+            "test result: FAILED. 0 passed; 1 failed",
+            "",
+        ];
         assert!(filtered("m::t", &printed).is_empty());
     }
 

@@ -83,7 +83,8 @@ impl Partial {
     pub(super) fn outcome(self, end: End) -> TestOutcome {
         let elapsed = Duration::try_from_secs_f64(self.load_seconds).unwrap_or_default();
         let judge = |sum: &Sum| {
-            let judged = sum.metric.as_ref().map(|metric| sum.threshold.evaluate(metric, &sum.totals, elapsed));
+            let judged =
+                sum.metric.as_ref().map(|metric| sum.threshold.evaluate(metric, &sum.totals, elapsed));
             let actual = judged.and_then(|judged| judged.actual);
             ThresholdOutcome {
                 source: sum.threshold.source.clone(),

@@ -40,7 +40,11 @@ impl TestProcess {
     ///
     /// # Errors
     /// If it can't be started.
-    pub(super) fn spawn(binary: &TestBinary, door: &Door, events: &SyncSender<Event>) -> anyhow::Result<Self> {
+    pub(super) fn spawn(
+        binary: &TestBinary,
+        door: &Door,
+        events: &SyncSender<Event>,
+    ) -> anyhow::Result<Self> {
         let mut command = command(binary);
         command.env(ENV_ADDR, door.address().to_string()).env(ENV_TOKEN, door.token());
         let child = command.spawn().with_context(|| {
@@ -54,7 +58,8 @@ impl TestProcess {
                 )
             }
         })?;
-        let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("impossible process id")?;
+        let group =
+            i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("impossible process id")?;
         signals::register(group);
         // From here on dropping it kills the group.
         let mut process = Self { child, group, reaped: false };
@@ -118,7 +123,11 @@ fn command(binary: &TestBinary) -> Command {
     command
 }
 
-fn forward(pipe: impl io::Read + Send + 'static, stream: Stream, events: &SyncSender<Event>) -> anyhow::Result<()> {
+fn forward(
+    pipe: impl io::Read + Send + 'static,
+    stream: Stream,
+    events: &SyncSender<Event>,
+) -> anyhow::Result<()> {
     let events = events.clone();
     thread::Builder::new()
         .name("output".to_owned())
@@ -134,7 +143,7 @@ fn forward(pipe: impl io::Read + Send + 'static, stream: Stream, events: &SyncSe
 /// Returns when a process has ended, and leaves it to be reaped by its owner.
 fn wait_without_reaping(pid: Pid) {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-    while matches!(waitid(WaitId::Pid(pid), options.clone()), Err(rustix::io::Errno::INTR)) {}
+    while matches!(waitid(WaitId::Pid(pid), options), Err(rustix::io::Errno::INTR)) {}
 }
 
 /// How a process ended, for people: `was killed by signal 6 (SIGABRT)`.

@@ -97,12 +97,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(
-        events: Receiver<Event>,
-        child: Box<dyn Child>,
-        entry: &str,
-        limits: Limits,
-    ) -> Self {
+    pub(super) fn new(events: Receiver<Event>, child: Box<dyn Child>, entry: &str, limits: Limits) -> Self {
         Self {
             events,
             child,

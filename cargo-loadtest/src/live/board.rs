@@ -28,6 +28,8 @@ pub(super) struct Board {
     phase: Phase,
     /// From `go` to the end of the last interval.
     elapsed: Duration,
+    /// Whether there was an interval: before it there are no numbers to show.
+    measured: bool,
     scenarios: Vec<Scenario>,
     series: HashMap<SeriesId, Role>,
     generator: GeneratorState,
@@ -90,6 +92,7 @@ impl Board {
             id: id.to_owned(),
             phase: Phase::Setup,
             elapsed: Duration::ZERO,
+            measured: false,
             scenarios: definitions.iter().map(scenario).collect(),
             series: HashMap::new(),
             generator: GeneratorState::default(),
@@ -130,6 +133,7 @@ impl Board {
         }
         let end = interval.index as f64 + interval.seconds;
         self.elapsed = Duration::try_from_secs_f64(end).unwrap_or(self.elapsed).max(self.elapsed);
+        self.measured = true;
         self.generator = interval.generator.clone();
         self.holding.clone_from(&interval.thresholds);
     }
@@ -169,8 +173,11 @@ impl Board {
     pub(super) fn lines(&self) -> Vec<String> {
         let common = self.common(false);
         let line = |scenario: &Scenario| {
-            let mut line = format!("  {}: {}", plain(&scenario.name), scenario.progress(self.phase, self.elapsed));
-            let _ = write!(line, " · {}", scenario.numbers(false));
+            let mut line =
+                format!("  {}: {}", plain(&scenario.name), scenario.phase(self.phase, self.elapsed));
+            if self.measured {
+                let _ = write!(line, " · {} · {}", scenario.counts(), scenario.numbers(false));
+            }
             if !common.is_empty() {
                 let _ = write!(line, " · {common}");
             }
@@ -179,21 +186,23 @@ impl Board {
         self.scenarios.iter().map(line).collect()
     }
 
-    /// The state as rows at the bottom of a terminal: two for each scenario and one for all.
+    /// The state as rows at the bottom of a terminal: two for each scenario and one for all. What is cut
+    /// by a narrow terminal comes last.
     pub(super) fn rows(&self, colour: bool) -> Vec<String> {
         let mut rows = Vec::new();
         for scenario in &self.scenarios {
-            rows.push(format!(
-                "  {} {} {}",
-                bar(scenario.share(self.elapsed)),
-                plain(&scenario.name),
-                scenario.progress(self.phase, self.elapsed)
-            ));
-            rows.push(format!("  {:BAR$} {}", "", scenario.numbers(colour)));
+            let (name, phase) = (plain(&scenario.name), scenario.phase(self.phase, self.elapsed));
+            let bar = bar(scenario.share(self.elapsed));
+            if self.measured {
+                rows.push(format!("  {bar} {name} {phase} · {}", scenario.counts()));
+                rows.push(format!("    {}", scenario.numbers(colour)));
+            } else {
+                rows.push(format!("  {bar} {name} {phase}"));
+            }
         }
         let common = self.common(colour);
         if !common.is_empty() {
-            rows.push(format!("  {:BAR$} {common}", ""));
+            rows.push(format!("    {common}"));
         }
         rows
     }
@@ -201,18 +210,6 @@ impl Board {
     /// What belongs to no scenario: thresholds and the load generator.
     fn common(&self, colour: bool) -> String {
         let mut parts = Vec::new();
-        if !self.thresholds.is_empty() && self.holding.len() == self.thresholds.len() {
-            let failing: Vec<_> =
-                self.thresholds.iter().zip(&self.holding).filter(|(_, holds)| !**holds).map(|(name, _)| plain(name)).collect();
-            let mut text = format!("thresholds {} ✓", self.thresholds.len() - failing.len());
-            if !failing.is_empty() {
-                let names = failing.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-                let more = failing.len().saturating_sub(NAMED);
-                let more = if more > 0 { format!(", {more} more") } else { String::new() };
-                let _ = write!(text, " {}", red(&format!("{} ✗ ({names}{more})", failing.len()), colour));
-            }
-            parts.push(text);
-        }
         if let Some(cpu) = self.generator.cpu {
             parts.push(format!("generator CPU {:.0}%", cpu * 100.0));
         }
@@ -222,6 +219,23 @@ impl Board {
         if self.generator.lost_samples > 0 {
             let lost = format!("{} samples lost", format_count(self.generator.lost_samples as f64));
             parts.push(red(&lost, colour));
+        }
+        if !self.thresholds.is_empty() && self.holding.len() == self.thresholds.len() {
+            let failing: Vec<_> = self
+                .thresholds
+                .iter()
+                .zip(&self.holding)
+                .filter(|(_, holds)| !**holds)
+                .map(|(name, _)| plain(name))
+                .collect();
+            let mut text = format!("thresholds {} ✓", self.thresholds.len() - failing.len());
+            if !failing.is_empty() {
+                let names = failing.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+                let more = failing.len().saturating_sub(NAMED);
+                let more = if more > 0 { format!(", {more} more") } else { String::new() };
+                let _ = write!(text, " {}", red(&format!("{} ✗ ({names}{more})", failing.len()), colour));
+            }
+            parts.push(text);
         }
         parts.join(" · ")
     }
@@ -275,11 +289,14 @@ impl Scenario {
         self.state.completed + self.state.interrupted
     }
 
-    /// Phase, time left, virtual users, iterations.
-    fn progress(&self, phase: Phase, elapsed: Duration) -> String {
-        let timed = self.workload.as_ref().map(|workload| (workload.shape.is_timed(), workload.shape.regular_duration()));
+    /// What it does, and how much time is left.
+    fn phase(&self, phase: Phase, elapsed: Duration) -> String {
+        let timed = self
+            .workload
+            .as_ref()
+            .map(|workload| (workload.shape.is_timed(), workload.shape.regular_duration()));
         let left = |until: Duration| format_duration(seconds(until.saturating_sub(elapsed)));
-        let mut text = match (phase, timed) {
+        match (phase, timed) {
             (Phase::Setup, _) => "setup".to_owned(),
             (Phase::Teardown, _) => "teardown".to_owned(),
             (Phase::Stopping, _) => format!("finishing after {}", format_duration(seconds(elapsed))),
@@ -291,9 +308,14 @@ impl Scenario {
                 format!("running for {}, at most {} left", format_duration(seconds(elapsed)), left(until))
             }
             (Phase::Running, None) => format!("running for {}", format_duration(seconds(elapsed))),
-        };
+        }
+    }
+
+    /// Virtual users and iterations.
+    fn counts(&self) -> String {
         let state = &self.state;
-        let _ = write!(text, " · VUs {}/{}", format_count(state.vus.into()), format_count(state.planned_vus.into()));
+        let (active, planned) = (format_count(state.vus.into()), format_count(state.planned_vus.into()));
+        let mut text = format!("VUs {active}/{planned}");
         let _ = write!(text, " · {}", format_count(state.completed as f64));
         if let Some(planned) = state.planned_iterations {
             let _ = write!(text, "/{}", format_count(planned as f64));
@@ -320,7 +342,8 @@ impl Scenario {
             }
             None => text.push_str(" · p95 –"),
         }
-        let failed = [(self.failed_operations, "failed requests"), (self.failed_iterations, "failed iterations")];
+        let failed =
+            [(self.failed_operations, "failed requests"), (self.failed_iterations, "failed iterations")];
         let failed: Vec<_> = failed
             .iter()
             .filter(|(count, _)| *count > 0.0)
@@ -382,92 +405,4 @@ fn red(text: &str, colour: bool) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::samples;
-    use super::*;
-
-    fn running(seconds: u64) -> Board {
-        let mut board = Board::new("concert/lib::reserve_seat", &[samples::definition()], &Options::default());
-        board.enter(Phase::Running);
-        (0..seconds).for_each(|index| board.add(&samples::interval(index)));
-        board
-    }
-
-    #[test]
-    fn a_line_says_all_that_a_user_asks_of_a_running_test() {
-        assert_eq!(
-            running(3).lines(),
-            ["  reserve_seat: running, 27s left · VUs 99/100 · 570 iterations · requests 200/s · p95 10.0ms · \
-              30 failed requests, 6 failed iterations · thresholds 1 ✓ 1 ✗ (http_req_failed: rate<0.01) · \
-              generator CPU 35%"]
-        );
-    }
-
-    #[test]
-    fn the_latency_is_that_of_successes() {
-        let mut board = running(1);
-        let mut interval = samples::interval(1);
-        // Only failures in this second, which are fast.
-        interval.series.retain(|(id, _)| [1, 3, 5].contains(id));
-        board.add(&interval);
-        let line = board.lines().concat();
-        assert!(line.contains("requests 10.0/s · p95 – ·"), "{line}");
-    }
-
-    #[test]
-    fn a_short_last_interval_does_not_lower_the_rate() {
-        let mut board = running(1);
-        board.add(&Interval { seconds: 0.5, ..samples::interval(1) });
-        assert!(board.lines().concat().contains("requests 400/s"));
-    }
-
-    #[test]
-    fn bars_show_the_share_of_time_or_of_iterations() {
-        let rows = running(15).rows(false);
-        assert_eq!(rows.len(), 3);
-        assert!(rows[0].starts_with("  ██████████░░░░░░░░░░ reserve_seat running, 15s left"), "{rows:?}");
-        assert!(running(15).rows(true).concat().contains("\u{1b}[31m"));
-        assert!(!rows.concat().contains('\u{1b}'));
-
-        let options = Options { vus: Some(10), iterations: Some(1_000), ..Options::default() };
-        let definition = samples::definition_of("reserve_seat", options);
-        let mut board = Board::new("t", &[definition], &Options::default());
-        board.enter(Phase::Running);
-        let mut interval = samples::interval(0);
-        for state in interval.scenarios.values_mut() {
-            (state.completed, state.planned_iterations) = (250, Some(1_000));
-        }
-        board.add(&interval);
-        let row = &board.rows(false)[0];
-        assert!(row.starts_with("  █████░░░░░░░░░░░░░░░ reserve_seat running for 1s, at most 9m59s left"), "{row}");
-        assert!(row.contains("250/1,000 iterations"), "{row}");
-    }
-
-    #[test]
-    fn overrides_count_and_time_over_the_plan_is_said() {
-        let overrides = Options { duration: Some(Duration::from_secs(5)), ..Options::default() };
-        let mut board = Board::new("t", &[samples::definition()], &overrides);
-        assert!(board.plan().concat().contains("for 5s"), "{:?}", board.plan());
-        board.enter(Phase::Running);
-        (0..6).for_each(|index| board.add(&samples::interval(index)));
-        assert!(board.lines().concat().contains("finishing after 6s"));
-    }
-
-    #[test]
-    fn intervals_of_unknown_scenarios_and_series_do_no_harm() {
-        let mut board = Board::new("t", &[], &Options::default());
-        board.enter(Phase::Running);
-        board.add(&Interval { index: u64::MAX, seconds: f64::INFINITY, ..samples::interval(1) });
-        board.add(&samples::interval(0));
-        assert!(board.lines().concat().contains("reserve_seat"));
-    }
-
-    #[test]
-    fn text_from_outside_cannot_steer_the_terminal() {
-        let mut board = Board::new("t\u{1b}[2J", &[], &Options::default());
-        let mut interval = samples::interval(0);
-        interval.scenarios = [("evil\u{7}\u{1b}]0;x".to_owned(), ScenarioState::default())].into();
-        board.add(&interval);
-        assert!(!format!("{}{}", board.title(), board.lines().concat()).contains(['\u{1b}', '\u{7}']));
-    }
-}
+mod tests;

@@ -82,7 +82,11 @@ pub(super) fn interval(index: u64) -> Interval {
         index,
         seconds: 1.0,
         new_series: if index == 0 { defs.collect() } else { Vec::new() },
-        series: series.iter().zip(0..).map(|((.., totals), id): (_, SeriesId)| (id, totals.clone())).collect(),
+        series: series
+            .iter()
+            .zip(0..)
+            .map(|((.., totals), id): (_, SeriesId)| (id, totals.clone()))
+            .collect(),
         scenarios: BTreeMap::from([("reserve_seat".to_owned(), state)]),
         generator: GeneratorState { cpu: Some(0.354), ..GeneratorState::default() },
         service: None,

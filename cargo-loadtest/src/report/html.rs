@@ -26,12 +26,23 @@ const TEMPLATES: [(&str, &str); 4] = [
 ///
 /// # Errors
 /// If a chart can't be drawn or a template is wrong, neither of which depends on what was measured.
-pub fn render(run: &RunData, base: Option<&RunData>, comparison: Option<&Comparison>) -> anyhow::Result<String> {
+pub fn render(
+    run: &RunData,
+    base: Option<&RunData>,
+    comparison: Option<&Comparison>,
+) -> anyhow::Result<String> {
     let mut tera = Tera::new();
     tera.add_raw_templates(TEMPLATES).context("can't read the report's templates")?;
     let (light, dark) = palette_css();
     let mut page = String::new();
-    for detail in Detail::LEVELS {
+    // What can't be small enough anyway is not tried.
+    let first = match run.tests.len() {
+        0..8 => 0,
+        8..24 => 1,
+        24..60 => 2,
+        _ => 3,
+    };
+    for detail in &Detail::LEVELS[first..] {
         let view = RunView::new(run, base, comparison, *detail)?;
         let mut context = Context::from_serialize(&view).context("can't hand the report to its templates")?;
         context.insert("palette_light", &light);

@@ -7,12 +7,14 @@ use std::time::Duration;
 use loadtest_core::metric::{Builtin, Kind, MetricDef, Tags, Totals, Unit};
 use loadtest_core::options::{Options, Shape, Stage, Workload};
 use loadtest_core::results::{
-    Definition, End, ErrorOutcome, Fingerprint, GeneratorState, Interval, ProcessState, Revision, RunDocument,
-    SCHEMA_VERSION, ScenarioState, SeriesDef, ServiceInfo, TestDocument, TestOutcome, ThresholdOutcome,
+    Definition, End, ErrorOutcome, Fingerprint, GeneratorState, Interval, ProcessState, Revision,
+    RunDocument, SCHEMA_VERSION, ScenarioState, SeriesDef, ServiceInfo, TestDocument, TestOutcome,
+    ThresholdOutcome,
 };
 
 use crate::compare::{
-    Comparison, MetricComparison, MetricKind, Mode, SCHEMA_VERSION as COMPARISON_VERSION, Side, TestComparison, Verdict,
+    Comparison, MetricComparison, MetricKind, Mode, SCHEMA_VERSION as COMPARISON_VERSION, Side,
+    TestComparison, Verdict,
 };
 use crate::data::{RunData, TestData};
 
@@ -37,6 +39,8 @@ pub(super) struct Recipe {
     pub warnings: Vec<String>,
     pub custom: String,
     pub tag: (String, String),
+    /// Without the phases, so that long runs are made quickly.
+    pub lean: bool,
 }
 
 /// A small generator of numbers that never changes (splitmix64, Steele, Lea and Flood 2014).
@@ -59,7 +63,12 @@ impl Random {
     }
 }
 
-pub(super) fn threshold(source: &str, actual: Option<f64>, holds: bool, margin: Option<f64>) -> ThresholdOutcome {
+pub(super) fn threshold(
+    source: &str,
+    actual: Option<f64>,
+    holds: bool,
+    margin: Option<f64>,
+) -> ThresholdOutcome {
     ThresholdOutcome { source: source.to_owned(), actual, holds, margin, aborted: false }
 }
 
@@ -101,7 +110,15 @@ pub(super) fn recipe() -> Recipe {
         warnings: vec!["the machine has 2 cores: service and generator share them".to_owned()],
         custom: "queue_wait".to_owned(),
         tag: ("region".to_owned(), "eu".to_owned()),
+        lean: false,
     }
+}
+
+/// Ten minutes.
+pub(super) fn long_recipe() -> Recipe {
+    let mut recipe = recipe();
+    recipe.endpoints.truncate(2);
+    Recipe { seconds: 600, rate: 8.0, errors: 0.05, lean: true, ..recipe }
 }
 
 /// Texts that nobody should believe.
@@ -121,7 +138,8 @@ pub(super) fn hostile_recipe() -> Recipe {
     let mut recipe = recipe();
     recipe.id = format!("concert/concert/tests::{}{}", EVIL[0], EVIL[3]);
     let endpoint = |name: &str, median| (format!("GET{}", EVIL[1]), name.to_owned(), median);
-    recipe.endpoints = EVIL.iter().zip([3.0, 5.0, 8.0, 13.0, 21.0, 34.0]).map(|(e, m)| endpoint(e, m)).collect();
+    recipe.endpoints =
+        EVIL.iter().zip([3.0, 5.0, 8.0, 13.0, 21.0, 34.0]).map(|(e, m)| endpoint(e, m)).collect();
     recipe.endpoints.push(endpoint(&long, 40.0));
     recipe.endpoints.push(endpoint(&word, 50.0));
     recipe.checks = EVIL.iter().map(|evil| (EVIL[2].to_owned(), (*evil).to_owned(), 0.9)).collect();
@@ -210,12 +228,15 @@ struct Recorder {
 
 impl Recorder {
     fn add(&mut self, metric: MetricDef, tags: &Tags, value: f64) {
-        let at = self.known.iter().position(|def| def.metric == metric && def.tags == *tags).unwrap_or_else(|| {
-            let def = SeriesDef { id: self.known.len() as u32, metric: metric.clone(), tags: tags.clone() };
-            self.known.push(def.clone());
-            self.open.new_series.push(def);
-            self.known.len() - 1
-        });
+        let at = self.known.iter().position(|def| def.metric == metric && def.tags == *tags).unwrap_or_else(
+            || {
+                let def =
+                    SeriesDef { id: self.known.len() as u32, metric: metric.clone(), tags: tags.clone() };
+                self.known.push(def.clone());
+                self.open.new_series.push(def);
+                self.known.len() - 1
+            },
+        );
         self.opened.entry(at as u32).or_default().record(metric.kind, metric.unit.scale(), value);
     }
 
@@ -290,7 +311,14 @@ fn level(second: u64, seconds: u64) -> f64 {
     up.min(down).clamp(0.0, 1.0)
 }
 
-fn request(recipe: &Recipe, recorder: &mut Recorder, random: &mut Random, common: &Tags, n: u64, second: u64) {
+fn request(
+    recipe: &Recipe,
+    recorder: &mut Recorder,
+    random: &mut Random,
+    common: &Tags,
+    n: u64,
+    second: u64,
+) {
     let (method, name, median) = &recipe.endpoints[n as usize % recipe.endpoints.len()];
     // Failures come in a burst towards the end, and are fast.
     let burst = if second * 5 >= recipe.seconds * 3 { 1.7 } else { 0.55 };
@@ -302,7 +330,8 @@ fn request(recipe: &Recipe, recorder: &mut Recorder, random: &mut Random, common
         (true, _) => (0, Some("1212")),
     };
     let slow_second = if second * 5 / recipe.seconds.max(1) == 2 { 1.6 } else { 1.0 };
-    let latency = if failed { 0.4 + random.next() } else { median * recipe.slow * slow_second * random.latency() };
+    let latency =
+        if failed { 0.4 + random.next() } else { median * recipe.slow * slow_second * random.latency() };
     let mut tags = common.clone();
     for (key, value) in [("name", name.as_str()), ("method", method), ("status", &status.to_string())] {
         tags.insert(key.to_owned(), value.to_owned());
@@ -314,13 +343,15 @@ fn request(recipe: &Recipe, recorder: &mut Recorder, random: &mut Random, common
     recorder.builtin(Builtin::HttpReqs, &tags, 1.0);
     recorder.builtin(Builtin::HttpReqFailed, &tags, f64::from(u8::from(failed)));
     recorder.builtin(Builtin::HttpReqDuration, &tags, latency);
-    recorder.builtin(Builtin::HttpReqBlocked, &tags, 0.002);
-    recorder.builtin(Builtin::HttpReqLookingUp, &tags, 0.0);
-    recorder.builtin(Builtin::HttpReqConnecting, &tags, if n < 100 && second == 0 { 0.21 } else { 0.0 });
-    recorder.builtin(Builtin::HttpReqTlsHandshaking, &tags, 0.0);
-    recorder.builtin(Builtin::HttpReqSending, &tags, latency * 0.01);
-    recorder.builtin(Builtin::HttpReqWaiting, &tags, latency * 0.93);
-    recorder.builtin(Builtin::HttpReqReceiving, &tags, latency * 0.06);
+    if !recipe.lean {
+        recorder.builtin(Builtin::HttpReqBlocked, &tags, 0.002);
+        recorder.builtin(Builtin::HttpReqLookingUp, &tags, 0.0);
+        recorder.builtin(Builtin::HttpReqConnecting, &tags, if n < 100 && second == 0 { 0.21 } else { 0.0 });
+        recorder.builtin(Builtin::HttpReqTlsHandshaking, &tags, 0.0);
+        recorder.builtin(Builtin::HttpReqSending, &tags, latency * 0.01);
+        recorder.builtin(Builtin::HttpReqWaiting, &tags, latency * 0.93);
+        recorder.builtin(Builtin::HttpReqReceiving, &tags, latency * 0.06);
+    }
     recorder.builtin(Builtin::DataSent, common, 310.0);
     recorder.builtin(Builtin::DataReceived, common, 1_280.0);
 
@@ -342,7 +373,11 @@ fn request(recipe: &Recipe, recorder: &mut Recorder, random: &mut Random, common
         recorder.builtin(Builtin::GroupDuration, &tags, latency * 2.0);
         let wait = MetricDef { name: recipe.custom.clone(), kind: Kind::Trend, unit: Unit::Millis };
         recorder.add(wait, common, 40.0 * random.latency());
-        recorder.add(MetricDef { name: "seats_sold".to_owned(), kind: Kind::Counter, unit: Unit::None }, common, 1.0);
+        recorder.add(
+            MetricDef { name: "seats_sold".to_owned(), kind: Kind::Counter, unit: Unit::None },
+            common,
+            1.0,
+        );
     }
 }
 
@@ -437,11 +472,23 @@ fn comparison(run: &RunData, base: &RunData) -> Comparison {
         reason: None,
     };
     let latency = |run: &RunData, q| {
-        run.tests[0].total("http_req_duration", crate::data::successes).quantile(q, Unit::Millis).unwrap_or(0.0)
+        run.tests[0]
+            .total("http_req_duration", crate::data::successes)
+            .quantile(q, Unit::Millis)
+            .unwrap_or(0.0)
     };
     let (old, new) = (latency(base, 0.95), latency(run, 0.95));
     let (old_median, new_median) = (latency(base, 0.5), latency(run, 0.5));
-    let mut unjudged = metric("p99", Latency, false, latency(base, 0.99), latency(run, 0.99), 1.55, (0.9, 2.6), Verdict::Inconclusive);
+    let mut unjudged = metric(
+        "p99",
+        Latency,
+        false,
+        latency(base, 0.99),
+        latency(run, 0.99),
+        1.55,
+        (0.9, 2.6),
+        Verdict::Inconclusive,
+    );
     unjudged.interval = None;
     unjudged.reason = Some("fewer than 1,000 successes".to_owned());
     let metrics = vec![
@@ -449,7 +496,16 @@ fn comparison(run: &RunData, base: &RunData) -> Comparison {
         metric("p95", Latency, true, old, new, new / old, (1.26, 1.73), Verdict::Regressed),
         metric("endpoint p95", Latency, true, 31.0, 45.1, 1.455, (1.22, 1.74), Verdict::Inconclusive),
         metric("throughput", Throughput, true, 318.0, 321.0, 1.009, (0.87, 1.17), Verdict::Unchanged),
-        metric("p50", Latency, false, old_median, new_median, new_median / old_median, (1.31, 1.67), Verdict::Regressed),
+        metric(
+            "p50",
+            Latency,
+            false,
+            old_median,
+            new_median,
+            new_median / old_median,
+            (1.31, 1.67),
+            Verdict::Regressed,
+        ),
         unjudged,
     ];
     Comparison {

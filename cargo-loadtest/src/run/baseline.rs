@@ -84,9 +84,7 @@ impl Baseline {
     /// Compares a run with it.
     pub(super) fn compare(&self, head: &RunData) -> Option<Comparison> {
         let Baseline::Found { name, run } = self else { return None };
-        let mut comparison = compare::compare(run, head);
-        comparison.base.baseline = Some(name.clone());
-        Some(comparison)
+        Some(compare::compare_named(name, run, head))
     }
 }
 

@@ -86,7 +86,8 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let directory = store.begin(revision.commit.as_deref())?;
     let seed = args.seed.unwrap_or_else(random_seed);
     if !args.quiet {
-        let tests = if plans.len() == 1 { "1 load test".to_owned() } else { format!("{} load tests", plans.len()) };
+        let tests =
+            if plans.len() == 1 { "1 load test".to_owned() } else { format!("{} load tests", plans.len()) };
         eprintln!("Running {tests}, seed {seed}");
     }
     let Executed { tests, interrupted } = execute::all(&plans, &services, &directory, seed, args, &signals);
@@ -113,7 +114,18 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let comparison_value = comparison.as_ref().map(serde_json::to_value).transpose();
     run.document.comparison = comparison_value.context("the comparison can't be written as JSON")?;
 
-    conclude(&Conclusion { args, workspace: &workspace, store: &store, baseline: &baseline, comparison, judgement }, run, directory)
+    conclude(
+        &Conclusion {
+            args,
+            workspace: &workspace,
+            store: &store,
+            baseline: &baseline,
+            comparison,
+            judgement,
+        },
+        run,
+        directory,
+    )
 }
 
 /// What is left to say and to write when everything is known.
@@ -250,7 +262,7 @@ fn interrupted() -> Failure {
 fn text_options(args: &Args) -> TextOptions {
     let terminal = io::stdout().is_terminal();
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    TextOptions { color: terminal && !unwanted, trend_stats: args.summary_trend_stats.clone(), ..TextOptions::default() }
+    TextOptions { color: terminal && !unwanted, trend_stats: args.summary_trend_stats.clone() }
 }
 
 /// Short enough to be typed again, and the same in every reader of JSON.
@@ -273,7 +285,9 @@ fn short(path: &Path) -> String {
 pub fn print_out(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("can't write to standard output"),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("can't write to standard output")
+        }
         _ => Ok(()),
     }
 }

@@ -4,8 +4,7 @@ use crate::discover::select::Selection;
 use crate::discover::{Found, Workspace};
 
 /// The shortest test that is found.
-const SHORTEST: &str = "\
-    #[cfg(test)]
+const SHORTEST: &str = r"    #[cfg(test)]
     mod load_tests {
         use loadtest_runtime::prelude::*;
 
@@ -52,7 +51,11 @@ fn compose(selected: &[&str], dependents: &[&str], found: &Found, selection: &Se
         "no load test found in the packages {} (looked into {})\n\
          hint: this is one that would be found, in src/ or in tests/*.rs:\n\n{SHORTEST}",
         dependents.join(", "),
-        if found.looked_at.is_empty() { "no test target: all have `test = false`".to_owned() } else { found.looked_at.join(", ") }
+        if found.looked_at.is_empty() {
+            "no test target: all have `test = false`".to_owned()
+        } else {
+            found.looked_at.join(", ")
+        }
     )
 }
 
@@ -75,7 +78,8 @@ mod tests {
 
     #[test]
     fn a_package_without_tests_is_told_where_it_was_looked() {
-        let found = Found { tests: Vec::new(), looked_at: vec!["shop/lib".to_owned(), "shop/test:api".to_owned()] };
+        let found =
+            Found { tests: Vec::new(), looked_at: vec!["shop/lib".to_owned(), "shop/test:api".to_owned()] };
         let text = said(&["shop"], &["shop"], &found, &["buy"]);
         assert!(text.contains("shop/lib, shop/test:api") && text.contains("#[load_test]"), "{text}");
     }
@@ -87,6 +91,9 @@ mod tests {
         let text = said(&["shop"], &["shop"], &found, &["buy_tiket"]);
         assert!(text.contains("did you mean:\n    shop/lib/tests::buy_ticket\n"), "{text}");
         let text = said(&["shop"], &["shop"], &found, &["banana"]);
-        assert!(text.contains("there are:\n    shop/lib/tests::buy_ticket\n    shop/lib/tests::sell"), "{text}");
+        assert!(
+            text.contains("there are:\n    shop/lib/tests::buy_ticket\n    shop/lib/tests::sell"),
+            "{text}"
+        );
     }
 }

@@ -51,8 +51,10 @@ fn text(tests: &[&LoadTest]) -> String {
         }
         let _ = writeln!(out, "  {}", plain(&test.id));
         for definition in &test.definitions {
-            let several = if test.definitions.len() > 1 { format!("{}: ", definition.scenario) } else { String::new() };
-            let _ = writeln!(out, "      {}{}", plain(&several), plain(&definition.workload.shape.describe()));
+            let several =
+                if test.definitions.len() > 1 { format!("{}: ", definition.scenario) } else { String::new() };
+            let _ =
+                writeln!(out, "      {}{}", plain(&several), plain(&definition.workload.shape.describe()));
             let _ = writeln!(out, "      {}:{}", plain(&definition.file), definition.line);
         }
     }

@@ -25,7 +25,8 @@ pub(super) fn reasons(test: &TestData) -> Vec<String> {
     let intervals = &test.intervals;
     let lost = intervals.iter().map(|interval| interval.generator.lost_samples).max().unwrap_or(0);
     if lost > 0 {
-        reasons.push(format!("{lost} samples were lost: the load generator recorded more than it could add up"));
+        reasons
+            .push(format!("{lost} samples were lost: the load generator recorded more than it could add up"));
     }
     let hold = hold(intervals);
     if let Some(cpu) = mean(&hold, |interval| interval.generator.cpu).filter(|cpu| *cpu > MAX_CPU) {
@@ -61,10 +62,7 @@ fn hold(intervals: &[Interval]) -> Vec<&Interval> {
         interval.scenarios.values().map(|state| u64::from(state.planned_vus)).sum()
     };
     let peak = intervals.iter().map(planned).max().unwrap_or(0);
-    intervals
-        .iter()
-        .filter(|interval| interval.seconds >= MIN_SECONDS && planned(interval) == peak)
-        .collect()
+    intervals.iter().filter(|interval| interval.seconds >= MIN_SECONDS && planned(interval) == peak).collect()
 }
 
 /// The mean of what the system tells; `None` unless it tells it for two intervals and for more than half.
@@ -91,7 +89,9 @@ fn offered(test: &TestData) -> Option<f64> {
         }
         let mut before = 0;
         for interval in &test.intervals {
-            let Some(ScenarioState { planned_vus, vus, .. }) = interval.scenarios.get(scenario) else { continue };
+            let Some(ScenarioState { planned_vus, vus, .. }) = interval.scenarios.get(scenario) else {
+                continue;
+            };
             planned += f64::from(*planned_vus) * interval.seconds;
             missing += f64::from(before.min(*planned_vus).saturating_sub(*vus)) * interval.seconds;
             before = *planned_vus;
@@ -113,21 +113,22 @@ mod tests {
     /// A test that ran on schedule, second by second: planned, active, CPU, steal, lost samples.
     fn test(end: End, seconds: &[(u32, u32, f64, f64, u64)]) -> TestData {
         let options = Options { duration: Some(Duration::from_secs(5)), ..Options::default() };
-        let intervals = seconds.iter().enumerate().map(|(index, (planned, vus, cpu, steal, lost))| Interval {
-            index: index as u64,
-            seconds: 1.0,
-            scenarios: BTreeMap::from([(
-                "s".to_owned(),
-                ScenarioState { planned_vus: *planned, vus: *vus, ..ScenarioState::default() },
-            )]),
-            generator: GeneratorState {
-                cpu: Some(*cpu),
-                steal: Some(*steal),
-                lost_samples: *lost,
-                ..GeneratorState::default()
-            },
-            ..Interval::default()
-        });
+        let intervals =
+            seconds.iter().enumerate().map(|(index, (planned, vus, cpu, steal, lost))| Interval {
+                index: index as u64,
+                seconds: 1.0,
+                scenarios: BTreeMap::from([(
+                    "s".to_owned(),
+                    ScenarioState { planned_vus: *planned, vus: *vus, ..ScenarioState::default() },
+                )]),
+                generator: GeneratorState {
+                    cpu: Some(*cpu),
+                    steal: Some(*steal),
+                    lost_samples: *lost,
+                    ..GeneratorState::default()
+                },
+                ..Interval::default()
+            });
         let outcome = TestOutcome {
             end,
             teardown_error: None,
@@ -164,13 +165,21 @@ mod tests {
 
     #[test]
     fn a_healthy_run_has_no_reasons() {
-        assert_eq!(found(&[(5, 4, 0.3, 0.0, 0), (10, 10, 0.7, 0.01, 0), (10, 10, 0.7, 0.0, 0), (0, 3, 0.1, 0.0, 0)]), [""; 0]);
+        assert_eq!(
+            found(&[(5, 4, 0.3, 0.0, 0), (10, 10, 0.7, 0.01, 0), (10, 10, 0.7, 0.0, 0), (0, 3, 0.1, 0.0, 0)]),
+            [""; 0]
+        );
         assert_eq!(found(&[]), [""; 0]);
     }
 
     #[test]
     fn the_generator_is_judged_where_the_load_is_highest() {
-        let busy = found(&[(1, 1, 0.1, 0.0, 0), (10, 10, 0.95, 0.0, 0), (10, 10, 0.85, 0.0, 0), (1, 1, 0.1, 0.0, 0)]);
+        let busy = found(&[
+            (1, 1, 0.1, 0.0, 0),
+            (10, 10, 0.95, 0.0, 0),
+            (10, 10, 0.85, 0.0, 0),
+            (1, 1, 0.1, 0.0, 0),
+        ]);
         assert!(busy.len() == 1 && busy[0].contains("90 % of its CPU"), "{busy:?}");
         assert_eq!(found(&[(5, 5, 1.0, 0.0, 0), (10, 10, 0.5, 0.0, 0), (10, 10, 0.5, 0.0, 0)]), [""; 0]);
     }

@@ -32,7 +32,8 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 /// # Errors
 /// As [`write`].
 pub(super) fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
-    let mut bytes = serde_json::to_vec_pretty(value).with_context(|| format!("can't write {}", path.display()))?;
+    let mut bytes =
+        serde_json::to_vec_pretty(value).with_context(|| format!("can't write {}", path.display()))?;
     bytes.push(b'\n');
     write(path, &bytes)
 }

@@ -51,7 +51,9 @@ mod tests {
 
     #[test]
     fn no_name_leads_elsewhere() {
-        for name in ["", "..", "../main", "/main", "a//b", "a/./b", "main/", "a b", "a%2Fb", "a\0", "가", "a\\b"] {
+        for name in
+            ["", "..", "../main", "/main", "a//b", "a/./b", "main/", "a b", "a%2Fb", "a\0", "가", "a\\b"]
+        {
             assert!(file_of(name).is_err(), "{name:?}");
         }
         assert!(file_of(&"x".repeat(81)).is_err());

@@ -66,7 +66,11 @@ impl Store {
         Self::at(workspace_root, configured, environment.as_deref())
     }
 
-    fn at(workspace_root: &Path, configured: Option<&Path>, environment: Option<&Path>) -> anyhow::Result<Store> {
+    fn at(
+        workspace_root: &Path,
+        configured: Option<&Path>,
+        environment: Option<&Path>,
+    ) -> anyhow::Result<Store> {
         let elsewhere = environment.or(configured);
         // `join` takes an absolute path as it is.
         let path = workspace_root.join(elsewhere.unwrap_or(Path::new(DIRECTORY)));
@@ -141,8 +145,8 @@ impl Store {
         let file = self.baseline_file(name)?;
         let Some(value) = document::read_json(&file)? else { return Ok(None) };
         document::check_version(&value, &file)?;
-        let baseline: BaselineFile = serde_json::from_value(value)
-            .with_context(|| format!("{} is no baseline", file.display()))?;
+        let baseline: BaselineFile =
+            serde_json::from_value(value).with_context(|| format!("{} is no baseline", file.display()))?;
         if !run_dir::is_id(&baseline.run) {
             bail!("{} names no run of this store: `{}`", file.display(), baseline.run.escape_debug());
         }

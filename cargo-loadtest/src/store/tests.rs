@@ -7,8 +7,9 @@ use std::path::Path;
 use loadtest_core::metric::{Builtin, Kind, MetricDef, Tags, Totals, Unit, tag};
 use loadtest_core::options::{Options, Stage};
 use loadtest_core::results::{
-    Definition, End, ErrorOutcome, Fingerprint, GeneratorState, Interval, ProcessState, Revision, RunDocument,
-    ScenarioState, SeriesDef, SeriesSummary, ServiceInfo, TestDocument, TestOutcome, ThresholdOutcome,
+    Definition, End, ErrorOutcome, Fingerprint, GeneratorState, Interval, ProcessState, Revision,
+    RunDocument, ScenarioState, SeriesDef, SeriesSummary, ServiceInfo, TestDocument, TestOutcome,
+    ThresholdOutcome,
 };
 use serde_json::{Value, json};
 
@@ -134,7 +135,11 @@ fn document(id: &str, log: &str) -> RunDocument {
         id: id.to_owned(),
         tool_version: "0.1.0".to_owned(),
         started_at: "2026-01-31T21:54:18Z".to_owned(),
-        revision: Revision { commit: Some("0a1b2c3d".to_owned()), branch: Some("main".to_owned()), dirty: true },
+        revision: Revision {
+            commit: Some("0a1b2c3d".to_owned()),
+            branch: Some("main".to_owned()),
+            dirty: true,
+        },
         fingerprint: Fingerprint {
             cpu: "A CPU".to_owned(),
             cores: 8,
@@ -180,7 +185,7 @@ fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
 
 #[test]
 fn documents_of_version_1_parse_forever() {
-    let golden = Path::new("/work/main/cargo-loadtest").join("src/store/golden/v1");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/golden/v1");
     let run = document::load(&golden).expect("parses");
     assert_eq!(run.document, document("20260131T215418Z-0a1b2c3-4d5e", "reserve_seat.intervals.jsonl"));
     assert_eq!(run.tests[0].intervals, [interval(0), interval(1)]);
@@ -361,7 +366,9 @@ fn baselines_name_runs_and_can_be_moved() {
 
     let file = store.path().join("baselines/main.json");
     edit(&file, |value| value["run"] = json!("../../elsewhere"));
-    assert!(format!("{:#}", store.load_baseline("main").expect_err("elsewhere")).contains("no run of this store"));
+    assert!(
+        format!("{:#}", store.load_baseline("main").expect_err("elsewhere")).contains("no run of this store")
+    );
     edit(&file, |value| value["schema_version"] = json!(7));
     assert!(store.load_baseline("main").is_err());
 

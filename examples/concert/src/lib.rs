@@ -34,6 +34,9 @@ pub mod stats;
 
 mod sync;
 
+#[cfg(test)]
+mod load;
+
 use std::sync::Arc;
 use std::sync::RwLock;
 use std::sync::atomic::AtomicU64;

@@ -4,16 +4,16 @@
 //! The main type is [`Aggregator`], a value: [`Aggregator::take`] a message, [`Aggregator::close`] an
 //! interval. The loop around it ([`run`]) only turns messages and the clock into those calls.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use loadtest_core::metric::{Builtin, Kind, MetricDef, Tags, Totals, tag};
 use loadtest_core::results::{Interval, SeriesDef, SeriesId, ThresholdOutcome};
-use loadtest_core::threshold::Threshold;
+use loadtest_core::threshold::{Evaluation, Threshold};
 
 use super::errors::{ErrorCount, ErrorTable};
-use super::recorder::Recycler;
+use super::recorder::{BUFFERS, Recycler};
 use super::sample::{Batch, Exchange, Message, NewSeries, Payload, Sample, Subject};
 use crate::clock::{self, Instant};
 
@@ -23,6 +23,8 @@ const CLOSE_DELAY: Duration = Duration::from_millis(250);
 const MAX_TAG_VALUES: usize = 100;
 /// Series that a metric keeps apart.
 const MAX_SERIES_PER_METRIC: usize = 2_000;
+/// The largest value: a hundred million of them can be summed.
+const MAX_MAGNITUDE: f64 = 1e300;
 
 /// One series over the open interval.
 #[derive(Debug)]
@@ -30,30 +32,19 @@ struct Series {
     def: SeriesDef,
     scale: f64,
     open: Totals,
-    /// The histogram's memory while the interval is empty.
-    spare: Option<loadtest_core::hist::Hist>,
     thresholds: Vec<usize>,
     announced: bool,
 }
 
 impl Series {
-    fn record(&mut self, value: f64) {
-        if self.open.hist.is_none() && self.def.metric.kind == Kind::Trend {
-            self.open.hist = self.spare.take();
+    /// Adds a value to the open interval; false if no sum can take it.
+    fn record(&mut self, value: f64) -> bool {
+        // One infinite or missing value would make the sum of the whole run one.
+        let fits = value.abs() <= MAX_MAGNITUDE;
+        if fits {
+            self.open.record(self.def.metric.kind, self.scale, value);
         }
-        self.open.record(self.def.metric.kind, self.scale, value);
-    }
-
-    fn take(&mut self) -> Totals {
-        let mut closed = std::mem::take(&mut self.open);
-        if let Some(hist) = &closed.hist {
-            let compact = hist.clone();
-            self.spare = closed.hist.replace(compact);
-            if let Some(spare) = &mut self.spare {
-                spare.reset();
-            }
-        }
-        closed
+        fits
     }
 }
 
@@ -88,6 +79,8 @@ struct Judge {
     threshold: Threshold,
     metric: MetricDef,
     total: Totals,
+    /// What the totals meant when the last interval was closed.
+    latest: Option<Evaluation>,
     aborted: bool,
 }
 
@@ -107,13 +100,13 @@ pub(crate) struct Aggregator {
     index: HashMap<(String, Tags), usize>,
     routes: Vec<Vec<Route>>,
     recyclers: Vec<Recycler>,
-    tag_values: HashMap<(String, String), Vec<String>>,
+    tag_values: HashMap<(String, String), HashSet<String>>,
     series_per_metric: HashMap<String, usize>,
     judges: Vec<Judge>,
     errors: ErrorTable,
     next_interval: u64,
     /// Where the open interval ends, in milliseconds from the start of the load.
-    open_until_ms: u32,
+    open_until_ms: u64,
     /// Samples of the interval after the open one, which is still waiting for late ones.
     early: Vec<(usize, Sample)>,
     folded: u64,
@@ -130,6 +123,7 @@ impl Aggregator {
                 threshold: threshold.clone(),
                 metric: metric.clone(),
                 total: Totals::default(),
+                latest: None,
                 aborted: false,
             })
         };
@@ -172,29 +166,33 @@ impl Aggregator {
     /// Adds a value measured by the engine itself.
     pub(crate) fn value(&mut self, metric: Builtin, tags: &Tags, value: f64) {
         let at = self.find(metric.def(), tags.clone());
-        self.series[at].record(value);
+        self.record(at, value);
+    }
+
+    fn record(&mut self, series: usize, value: f64) {
+        self.clamped += u64::from(!self.series[series].record(value));
     }
 
     fn add(&mut self, worker: usize, sample: &Sample) {
-        if sample.at_ms >= self.open_until_ms {
+        if u64::from(sample.at_ms) >= self.open_until_ms {
             self.early.push((worker, *sample));
             return;
         }
         let route = self.routes[worker][sample.series as usize];
         match (route, sample.payload) {
-            (Route::Metric(at), Payload::Value(value)) => self.series[at].record(value),
+            (Route::Metric(at), Payload::Value(value)) => self.record(at, value),
             (
                 Route::Iteration { count, duration, scheduled, failed },
                 Payload::Iteration { duration_ms, scheduled_ms, failed: has_failed },
             ) => {
-                self.series[count].record(1.0);
-                self.series[duration].record(duration_ms.into());
-                self.series[scheduled].record(scheduled_ms.into());
-                self.series[failed].record(flag(has_failed));
+                self.record(count, 1.0);
+                self.record(duration, duration_ms.into());
+                self.record(scheduled, scheduled_ms.into());
+                self.record(failed, flag(has_failed));
             }
             (Route::Measure { duration, failed }, Payload::Measure { duration_ms, failed: has_failed }) => {
-                self.series[duration].record(duration_ms.into());
-                self.series[failed].record(flag(has_failed));
+                self.record(duration, duration_ms.into());
+                self.record(failed, flag(has_failed));
             }
             (Route::Exchange(route), Payload::Exchange(exchange)) => self.add_exchange(&route, &exchange),
             // A worker's series keeps its subject for good.
@@ -206,7 +204,7 @@ impl Aggregator {
         let duration = f64::from(exchange.sending_ms)
             + f64::from(exchange.waiting_ms)
             + f64::from(exchange.receiving_ms);
-        let mut record = |at: usize, value: f64| self.series[at].record(value);
+        let mut record = |at: usize, value: f64| self.record(at, value);
         record(route.reqs, 1.0);
         record(route.failed, flag(exchange.failed));
         record(route.duration, duration);
@@ -255,12 +253,17 @@ impl Aggregator {
     fn find(&mut self, metric: MetricDef, mut tags: Tags) -> usize {
         let mut folded = false;
         for (key, value) in &mut tags {
+            if value == tag::OTHER {
+                // The worker had too many already.
+                folded = true;
+                continue;
+            }
             let known = self.tag_values.entry((metric.name.clone(), key.clone())).or_default();
             if known.contains(value) {
                 continue;
             }
             if known.len() < MAX_TAG_VALUES || selected(&self.judges, &metric.name, key, value) {
-                known.push(value.clone());
+                known.insert(value.clone());
             } else {
                 tag::OTHER.clone_into(value);
                 folded = true;
@@ -303,16 +306,14 @@ impl Aggregator {
             scale: metric.unit.scale(),
             def: SeriesDef { id: at as SeriesId, metric, tags },
             open: Totals::default(),
-            spare: None,
             thresholds,
             announced: false,
         });
         at
     }
 
-    /// Ends the open interval, `seconds` long, at `elapsed` since the start of the load. Says in `abort`
-    /// which aborting threshold has failed for the first time, if one has.
-    pub(crate) fn close(&mut self, seconds: f64, elapsed: Duration) -> (Interval, Option<String>) {
+    /// Ends the open interval, `seconds` long, at `elapsed` since the start of the load.
+    pub(crate) fn close(&mut self, seconds: f64, elapsed: Duration) -> Interval {
         let mut interval = Interval { index: self.next_interval, seconds, ..Interval::default() };
         self.next_interval += 1;
         for series in &mut self.series {
@@ -323,25 +324,40 @@ impl Aggregator {
                 series.announced = true;
                 interval.new_series.push(series.def.clone());
             }
-            let closed = series.take();
+            let closed = std::mem::take(&mut series.open);
             for &judge in &series.thresholds {
                 self.judges[judge].total.merge(&closed);
             }
             self.clamped += closed.hist.as_ref().map_or(0, loadtest_core::hist::Hist::clamped);
             interval.series.push((series.def.id, closed));
         }
-        let mut abort = None;
         for judge in &mut self.judges {
             let evaluation = judge.threshold.evaluate(&judge.metric, &judge.total, elapsed);
             interval.thresholds.push(evaluation.holds);
-            let due = judge.threshold.aborts_at(elapsed);
-            // No data yet is no reason to end a test that has only begun.
-            if due && !evaluation.holds && evaluation.actual.is_some() && abort.is_none() {
-                judge.aborted = true;
-                abort = Some(judge.threshold.source.clone());
-            }
+            judge.latest = Some(evaluation);
         }
         self.open_until_ms = self.open_until_ms.saturating_add(1_000);
+        self.add_early();
+        interval
+    }
+
+    /// Which aborting threshold has failed when the last interval was closed, `elapsed` after the start of
+    /// the load. Tells it once: a test ends once.
+    pub(crate) fn abort_due(&mut self, elapsed: Duration) -> Option<String> {
+        if self.judges.iter().any(|judge| judge.aborted) {
+            return None;
+        }
+        let due = |judge: &&mut Judge| {
+            // No data yet is no reason to end a test that has only begun.
+            let failed = judge.latest.is_some_and(|latest| latest.actual.is_some() && !latest.holds);
+            failed && judge.threshold.aborts_at(elapsed)
+        };
+        let judge = self.judges.iter_mut().find(due)?;
+        judge.aborted = true;
+        Some(judge.threshold.source.clone())
+    }
+
+    fn add_early(&mut self) {
         let mut early = std::mem::take(&mut self.early);
         for (worker, sample) in early.drain(..) {
             self.add(worker, &sample);
@@ -350,15 +366,12 @@ impl Aggregator {
             // Gives the memory of the buffer back to itself.
             self.early = early;
         }
-        (interval, abort)
     }
 
     /// Lets the open interval take everything that comes: it is the last.
     pub(crate) fn last_interval(&mut self) {
-        self.open_until_ms = u32::MAX;
-        for (worker, sample) in std::mem::take(&mut self.early) {
-            self.add(worker, &sample);
-        }
+        self.open_until_ms = u64::MAX;
+        self.add_early();
     }
 
     /// The final judgement.
@@ -388,10 +401,13 @@ fn flag(set: bool) -> f64 {
     f64::from(u8::from(set))
 }
 
+/// Whether a threshold would miss this value if it were folded. One that asks for the rest as well, as
+/// `name:*` and `!name:/seats` do, selects what it selected after the folding too.
 fn selected(judges: &[Judge], metric: &str, key: &str, value: &str) -> bool {
-    judges.iter().any(|judge| {
-        judge.threshold.metric == metric
-            && judge.threshold.selector.iter().any(|matcher| matcher.tag == key && matcher.pattern.matches(value))
+    judges.iter().filter(|judge| judge.threshold.metric == metric).any(|judge| {
+        judge.threshold.selector.iter().any(|matcher| {
+            matcher.tag == key && matcher.pattern.matches(value) && !matcher.pattern.matches(tag::OTHER)
+        })
     })
 }
 
@@ -412,41 +428,47 @@ pub(crate) fn run(
     observer: &mut impl Observer,
 ) -> Aggregated {
     let second = Duration::from_secs(1);
+    // More can't be under way at once.
+    let backlog = aggregator.recyclers.len() * BUFFERS;
     let mut begin: Option<Instant> = None;
     let mut closed = 0u32;
-    let mut aborted = false;
-    loop {
+    let end = loop {
         let due = begin.map(|begin| begin + second * (closed + 1) + CLOSE_DELAY);
         let wait = due.map_or(second, |due| due.saturating_duration_since(clock::now()));
-        match messages.recv_timeout(wait) {
-            Ok(Message::Begin(start)) => begin = Some(start),
-            Ok(Message::Batch(batch)) => aggregator.take(batch),
-            Err(RecvTimeoutError::Timeout) => {}
-            Ok(Message::Finish) | Err(RecvTimeoutError::Disconnected) => break,
+        let first = messages.recv_timeout(wait);
+        let is_due = due.is_some_and(|due| clock::now() >= due);
+        let mut end = matches!(first, Err(RecvTimeoutError::Disconnected)).then(clock::now);
+        // An interval that is due takes all that was sent before: this thread may have been held up.
+        let others = messages.try_iter().take(if is_due { backlog } else { 0 });
+        for message in first.into_iter().chain(others) {
+            match message {
+                Message::Begin(start) => begin = Some(start),
+                Message::Batch(batch) => aggregator.take(batch),
+                Message::Finish(at) => end = Some(at),
+            }
         }
-        if due.is_some_and(|due| clock::now() >= due) {
+        if let Some(end) = end {
+            break end;
+        }
+        if is_due {
             closed += 1;
             observer.before_close(&mut aggregator);
-            let (interval, abort) = aggregator.close(1.0, second * closed);
-            observer.closed(interval);
-            if let Some(threshold) = abort
-                && !aborted
-            {
-                aborted = true;
+            observer.closed(aggregator.close(1.0, second * closed));
+            if let Some(threshold) = aggregator.abort_due(second * closed) {
                 observer.abort(threshold);
             }
         }
-    }
+    };
     let Some(begin) = begin else { return aggregator.finish(Duration::ZERO) };
-    let elapsed = clock::now().saturating_duration_since(begin);
+    let elapsed = end.saturating_duration_since(begin);
     while elapsed >= second * (closed + 1) {
         closed += 1;
         observer.before_close(&mut aggregator);
-        observer.closed(aggregator.close(1.0, second * closed).0);
+        observer.closed(aggregator.close(1.0, second * closed));
     }
     aggregator.last_interval();
     observer.before_close(&mut aggregator);
     let rest = elapsed.saturating_sub(second * closed);
-    observer.closed(aggregator.close(rest.as_secs_f64(), elapsed).0);
+    observer.closed(aggregator.close(rest.as_secs_f64(), elapsed));
     aggregator.finish(elapsed)
 }

@@ -7,14 +7,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
-use loadtest_core::metric::{MetricDef, Tags, tag};
+use loadtest_core::metric::{Builtin, MetricDef, Tags, tag};
 
 use super::errors::{ErrorCount, ErrorTable};
 use super::sample::{Batch, Exchange, LocalSeries, Message, NewSeries, Payload, Sample, Subject};
-use crate::clock::Instant;
+use crate::clock::{self, Instant};
 
 /// How often a worker hands over a buffer that is not full.
 pub(crate) const FLUSH_EVERY: Duration = Duration::from_millis(100);
@@ -22,8 +22,9 @@ pub(crate) const FLUSH_EVERY: Duration = Duration::from_millis(100);
 pub(crate) const BUFFER_SAMPLES: usize = 512;
 /// Buffers of a worker: at 200,000 samples per second a fifth of a second of delay is absorbed.
 pub(crate) const BUFFERS: usize = 80;
-/// Series that a worker tells apart. More are folded into one without tags of their own.
-const MAX_LOCAL_SERIES: usize = 20_000;
+/// Series, sets of tags and texts that a worker tells apart. Those after them are folded: texts become
+/// `__other__`, and sets of tags those of the scenario. So memory is bounded whatever a test makes names of.
+const MAX_INTERNED: usize = 20_000;
 
 /// An interned set of tags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -31,6 +32,8 @@ pub(crate) struct TagSet(u32);
 
 /// An interned text.
 type Text = u32;
+/// The text that stands for those that were not interned any more.
+const FOLDED: Text = Text::MAX;
 
 /// What tells one series of HTTP exchanges from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,39 +49,76 @@ pub(crate) struct ExchangeTags<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Key {
-    Metric { name: Text, tags: TagSet },
+    Metric { tags: TagSet, name: &'static str },
     Iteration { tags: TagSet },
-    Measure { name: Text, tags: TagSet },
-    Check { name: Text, tags: TagSet },
-    Exchange { tags: TagSet, name: Text, method: Text, status: u16, protocol: Text, expected: bool, error: u16 },
+    Measure { tags: TagSet, name: Text },
+    Check { tags: TagSet, name: Text },
+    Exchange { tags: TagSet, name: Text, method: Text, status: u16, protocol: &'static str, expected: bool, error: u16 },
+}
+
+impl Key {
+    fn tags_mut(&mut self) -> &mut TagSet {
+        match self {
+            Key::Metric { tags, .. }
+            | Key::Iteration { tags }
+            | Key::Measure { tags, .. }
+            | Key::Check { tags, .. }
+            | Key::Exchange { tags, .. } => tags,
+        }
+    }
+
+    /// The texts that may be [`FOLDED`], each with its tag.
+    fn texts_mut(&mut self) -> [Option<(&'static str, &mut Text)>; 2] {
+        match self {
+            Key::Metric { .. } | Key::Iteration { .. } => [None, None],
+            Key::Measure { name, .. } => [Some((tag::NAME, name)), None],
+            Key::Check { name, .. } => [Some((tag::CHECK, name)), None],
+            Key::Exchange { name, method, .. } => [Some((tag::NAME, name)), Some((tag::METHOD, method))],
+        }
+    }
 }
 
 /// Interned texts and sets of tags.
 #[derive(Debug, Default)]
 struct Interner {
-    ids: HashMap<Box<str>, Text>,
-    texts: Vec<Box<str>>,
-    sets: Vec<Tags>,
+    texts: HashMap<Box<str>, Text>,
+    /// Each set with the one that it was derived from in the first place.
+    sets: Vec<(Tags, TagSet)>,
+    set_ids: HashMap<Tags, TagSet>,
     derived: HashMap<(TagSet, Text, Text), TagSet>,
 }
 
 impl Interner {
+    /// The id of a text; [`FOLDED`] if there are too many.
     fn text(&mut self, text: &str) -> Text {
-        if let Some(id) = self.ids.get(text) {
+        if let Some(id) = self.texts.get(text) {
             return *id;
         }
+        if self.texts.len() >= MAX_INTERNED {
+            return FOLDED;
+        }
         let id = self.texts.len() as Text;
-        self.ids.insert(text.into(), id);
-        self.texts.push(text.into());
+        self.texts.insert(text.into(), id);
         id
     }
 
-    fn set(&mut self, tags: Tags) -> TagSet {
-        if let Some(at) = self.sets.iter().position(|known| *known == tags) {
-            return TagSet(at as u32);
+    fn tags(&self, set: TagSet) -> &Tags {
+        &self.sets[set.0 as usize].0
+    }
+
+    /// The tags of the scenario that a set of tags belongs to.
+    fn root(&self, set: TagSet) -> TagSet {
+        self.sets[set.0 as usize].1
+    }
+
+    fn set(&mut self, tags: Tags, root: Option<TagSet>) -> TagSet {
+        if let Some(known) = self.set_ids.get(&tags) {
+            return *known;
         }
-        self.sets.push(tags);
-        TagSet((self.sets.len() - 1) as u32)
+        let set = TagSet(self.sets.len() as u32);
+        self.set_ids.insert(tags.clone(), set);
+        self.sets.push((tags, root.unwrap_or(set)));
+        set
     }
 
     fn with(&mut self, base: TagSet, key: &str, value: &str) -> TagSet {
@@ -86,13 +126,17 @@ impl Interner {
         if let Some(set) = self.derived.get(&(base, key_id, value_id)) {
             return *set;
         }
-        let set = if self.sets.len() >= MAX_LOCAL_SERIES {
-            base
-        } else {
-            let mut tags = self.sets[base.0 as usize].clone();
-            tags.insert(key.to_owned(), value.to_owned());
-            self.set(tags)
+        if key_id == FOLDED || self.sets.len() >= MAX_INTERNED || self.derived.len() >= MAX_INTERNED {
+            return self.root(base);
+        }
+        let mut tags = self.tags(base).clone();
+        match (value, value_id) {
+            // A tag without a value is no tag: selectors can't tell them apart, so there is one series.
+            ("", _) => tags.remove(key),
+            (_, FOLDED) => tags.insert(key.to_owned(), tag::OTHER.to_owned()),
+            _ => tags.insert(key.to_owned(), value.to_owned()),
         };
+        let set = self.set(tags, Some(self.root(base)));
         self.derived.insert((base, key_id, value_id), set);
         set
     }
@@ -110,6 +154,8 @@ pub(crate) struct Recorder {
     errors: ErrorTable,
     out: SyncSender<Message>,
     recycled: Receiver<Vec<Sample>>,
+    /// A buffer that was refused and is empty again: it must not leave the cycle.
+    spare: Option<Vec<Sample>>,
     lost: Arc<AtomicU64>,
 }
 
@@ -140,6 +186,7 @@ impl Recorder {
             errors: ErrorTable::default(),
             out,
             recycled,
+            spare: None,
             lost,
         };
         (recorder, recycler)
@@ -147,7 +194,7 @@ impl Recorder {
 
     /// Interns a set of tags.
     pub(crate) fn tag_set(&mut self, tags: Tags) -> TagSet {
-        self.interner.set(tags)
+        self.interner.set(tags, None)
     }
 
     /// Interns the set that has one tag more, or another value of it.
@@ -160,20 +207,19 @@ impl Recorder {
         &mut self,
         at: Instant,
         tags: TagSet,
-        name: &str,
-        def: impl Fn() -> MetricDef,
+        name: &'static str,
+        def: impl FnOnce() -> MetricDef,
         value: f64,
     ) {
-        let name = self.interner.text(name);
-        let series = self.series(Key::Metric { name, tags }, || Subject::Metric(def()), tags, &[]);
+        let series = self.series(Key::Metric { tags, name }, |_| Subject::Metric(def()), |_| {});
         self.push(at, series, Payload::Value(value));
     }
 
     /// A check.
     pub(crate) fn check(&mut self, at: Instant, tags: TagSet, check: &str, holds: bool) {
-        let name = self.interner.text(check);
-        let subject = || Subject::Metric(loadtest_core::metric::Builtin::Checks.def());
-        let series = self.series(Key::Check { name, tags }, subject, tags, &[(tag::CHECK, check)]);
+        let key = Key::Check { tags, name: self.interner.text(check) };
+        let subject = |_: &Tags| Subject::Metric(Builtin::Checks.def());
+        let series = self.series(key, subject, |own| insert(own, tag::CHECK, check));
         self.push(at, series, Payload::Value(f64::from(u8::from(holds))));
     }
 
@@ -186,10 +232,10 @@ impl Recorder {
         scheduled: Duration,
         failed: bool,
     ) {
-        let series = self.series(Key::Iteration { tags }, || Subject::Iteration, tags, &[]);
+        let series = self.series(Key::Iteration { tags }, |_| Subject::Iteration, |_| {});
         let payload = Payload::Iteration {
-            duration_ms: crate::clock::millis(duration) as f32,
-            scheduled_ms: crate::clock::millis(scheduled) as f32,
+            duration_ms: clock::millis(duration) as f32,
+            scheduled_ms: clock::millis(scheduled) as f32,
             failed,
         };
         self.push(at, series, payload);
@@ -197,11 +243,9 @@ impl Recorder {
 
     /// A measured operation.
     pub(crate) fn measure(&mut self, at: Instant, tags: TagSet, name: &str, took: Duration, failed: bool) {
-        let text = self.interner.text(name);
-        let key = Key::Measure { name: text, tags };
-        let series = self.series(key, || Subject::Measure, tags, &[(tag::NAME, name)]);
-        let duration_ms = crate::clock::millis(took) as f32;
-        self.push(at, series, Payload::Measure { duration_ms, failed });
+        let key = Key::Measure { tags, name: self.interner.text(name) };
+        let series = self.series(key, |_| Subject::Measure, |own| insert(own, tag::NAME, name));
+        self.push(at, series, Payload::Measure { duration_ms: clock::millis(took) as f32, failed });
     }
 
     /// An HTTP exchange.
@@ -211,31 +255,23 @@ impl Recorder {
             name: self.interner.text(of.name),
             method: self.interner.text(of.method),
             status: of.status,
-            protocol: self.interner.text(of.protocol),
+            protocol: of.protocol,
             expected: of.expected,
             error: of.error_code,
         };
-        if let Some(series) = self.series.get(&key) {
-            let series = *series;
-            self.push(at, series, Payload::Exchange(exchange));
-            return;
-        }
-        let status = of.status.to_string();
-        let code = of.error_code.to_string();
-        let mut own = vec![
-            (tag::NAME, of.name),
-            (tag::METHOD, of.method),
-            (tag::STATUS, status.as_str()),
-            (tag::EXPECTED_RESPONSE, if of.expected { "true" } else { "false" }),
-        ];
-        if of.status != 0 {
-            own.push((tag::PROTO, of.protocol));
-        }
-        if of.error_code != 0 {
-            own.push((tag::ERROR_CODE, &code));
-        }
-        let connection_tags = self.interner.sets[tags.0 as usize].clone();
-        let series = self.series(key, || Subject::Exchange { connection_tags: connection_tags.clone() }, tags, &own);
+        let subject = |connection: &Tags| Subject::Exchange { connection_tags: connection.clone() };
+        let series = self.series(key, subject, |own| {
+            insert(own, tag::NAME, of.name);
+            insert(own, tag::METHOD, of.method);
+            insert(own, tag::STATUS, &of.status.to_string());
+            insert(own, tag::EXPECTED_RESPONSE, if of.expected { "true" } else { "false" });
+            if of.status != 0 {
+                insert(own, tag::PROTO, of.protocol);
+            }
+            if of.error_code != 0 {
+                insert(own, tag::ERROR_CODE, &of.error_code.to_string());
+            }
+        });
         self.push(at, series, Payload::Exchange(exchange));
     }
 
@@ -253,7 +289,7 @@ impl Recorder {
             return;
         }
         // Without an empty buffer the aggregator is behind by all of them: this one is lost, and counted.
-        let Ok(empty) = self.recycled.try_recv() else {
+        let Some(empty) = self.spare.take().or_else(|| self.recycled.try_recv().ok()) else {
             self.lost.fetch_add(self.samples.len() as u64, Ordering::Relaxed);
             self.samples.clear();
             return;
@@ -262,38 +298,55 @@ impl Recorder {
             worker: self.worker,
             new_series: std::mem::take(&mut self.new_series),
             samples: std::mem::replace(&mut self.samples, empty),
-            errors: if self.errors.is_empty() { Vec::new() } else { self.errors.drain() },
+            errors: self.errors.drain(),
         };
-        if let Err(refused) = self.out.try_send(Message::Batch(batch)) {
-            if let std::sync::mpsc::TrySendError::Full(Message::Batch(batch))
-            | std::sync::mpsc::TrySendError::Disconnected(Message::Batch(batch)) = refused
-            {
-                self.lost.fetch_add(batch.samples.len() as u64, Ordering::Relaxed);
-                // Later samples refer to these series.
-                self.new_series = batch.new_series;
+        if let Err(
+            TrySendError::Full(Message::Batch(mut batch))
+            | TrySendError::Disconnected(Message::Batch(mut batch)),
+        ) = self.out.try_send(Message::Batch(batch))
+        {
+            self.lost.fetch_add(batch.samples.len() as u64, Ordering::Relaxed);
+            batch.samples.clear();
+            self.spare = Some(batch.samples);
+            // Later samples refer to these series, and there are few errors: they get another chance.
+            self.new_series = batch.new_series;
+            for error in batch.errors {
+                self.errors.add(error);
             }
         }
     }
 
+    /// The series of a key, made on first use with its own tags on top of those in force.
     fn series(
         &mut self,
-        key: Key,
-        subject: impl FnOnce() -> Subject,
-        tags: TagSet,
-        own: &[(&str, &str)],
+        mut key: Key,
+        subject: impl FnOnce(&Tags) -> Subject,
+        own: impl FnOnce(&mut Tags),
     ) -> LocalSeries {
         if let Some(series) = self.series.get(&key) {
             return *series;
         }
-        let id = self.series.len() as LocalSeries;
-        let mut all = self.interner.sets[tags.0 as usize].clone();
-        let crowded = self.series.len() >= MAX_LOCAL_SERIES;
-        for (key, value) in own {
-            let value = if crowded && *key == tag::NAME { tag::OTHER } else { value };
-            all.insert((*key).to_owned(), value.to_owned());
+        if self.series.len() >= MAX_INTERNED {
+            let tags = key.tags_mut();
+            *tags = self.interner.root(*tags);
+            for (_, text) in key.texts_mut().into_iter().flatten() {
+                *text = FOLDED;
+            }
+            if let Some(series) = self.series.get(&key) {
+                return *series;
+            }
         }
+        let id = self.series.len() as LocalSeries;
         self.series.insert(key, id);
-        self.new_series.push(NewSeries { id, subject: subject(), tags: all });
+        let base = self.interner.tags(*key.tags_mut());
+        let (subject, mut tags) = (subject(base), base.clone());
+        own(&mut tags);
+        for (tag, text) in key.texts_mut().into_iter().flatten() {
+            if *text == FOLDED {
+                insert(&mut tags, tag, tag::OTHER);
+            }
+        }
+        self.new_series.push(NewSeries { id, subject, tags });
         id
     }
 
@@ -304,6 +357,10 @@ impl Recorder {
             self.flush();
         }
     }
+}
+
+fn insert(tags: &mut Tags, tag: &str, value: &str) {
+    tags.insert(tag.to_owned(), value.to_owned());
 }
 
 fn offset_ms(start: Instant, at: Instant) -> u32 {

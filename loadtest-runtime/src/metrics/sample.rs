@@ -81,6 +81,6 @@ pub(crate) enum Message {
     /// The load begins: interval 0 starts now.
     Begin(crate::clock::Instant),
     Batch(Batch),
-    /// No more will come: close the last interval.
-    Finish,
+    /// The load is over since this instant and no more will come: close the last interval.
+    Finish(crate::clock::Instant),
 }

@@ -155,7 +155,13 @@ fn a_panic_kills_the_group_too() {
 fn the_entry_is_called_as_libtest_wants_it() {
     let binary = TestBinary {
         env: vec![("LOADTEST_SAMPLE".into(), "seoul".into())],
-        ..binary("sh", &["-c", "echo \"$@\" in $LOADTEST_SAMPLE; test -n \"$CARGO_LOADTEST_TOKEN\" && echo $CARGO_LOADTEST_ADDR"])
+        ..binary(
+            "sh",
+            &[
+                "-c",
+                "echo \"$@\" in $LOADTEST_SAMPLE; test -n \"$CARGO_LOADTEST_TOKEN\" && echo $CARGO_LOADTEST_ADDR",
+            ],
+        )
     };
     let (events, received) = mpsc::sync_channel(QUEUE);
     let door = Door::open(events.clone()).expect("opens");
@@ -174,7 +180,8 @@ fn the_entry_is_called_as_libtest_wants_it() {
 
 #[test]
 fn a_binary_that_is_not_there_is_an_error_with_its_name() {
-    let missing = TestBinary { runner: Vec::new(), executable: "/no/such/binary".into(), ..binary("unused", &[]) };
+    let missing =
+        TestBinary { runner: Vec::new(), executable: "/no/such/binary".into(), ..binary("unused", &[]) };
     let error = list(&missing).expect_err("is not there");
     assert!(format!("{error:#}").contains("/no/such/binary"), "{error:#}");
 }

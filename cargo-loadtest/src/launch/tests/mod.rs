@@ -32,18 +32,20 @@ mod children;
 const LIMITS: Limits = Limits {
     hello: Duration::from_secs(10),
     leave: Duration::from_secs(10),
-    drain: Duration::from_secs(2),
+    drain: Duration::from_secs(1),
     silence: Duration::from_secs(10),
     stop: Duration::from_secs(20),
     gap: Duration::from_secs(20),
     tick: Duration::from_millis(5),
 };
 
+type OnInterval = Box<dyn FnMut(&Interval)>;
+
 /// Remembers what it was told.
 #[derive(Default)]
 struct Seen {
     log: Vec<String>,
-    on_interval: Option<Box<dyn FnMut(&Interval)>>,
+    on_interval: Option<OnInterval>,
 }
 
 impl LiveView for Seen {
@@ -121,7 +123,11 @@ impl Peer {
 
 /// Starts a scripted test process that says hello with these versions and goes on with `script`. It "exits"
 /// with code 0 when the script is over.
-fn scripted(limits: Limits, versions: &[u32], script: impl FnOnce(Peer) + Send + 'static) -> (Connection, Arc<AtomicBool>) {
+fn scripted(
+    limits: Limits,
+    versions: &[u32],
+    script: impl FnOnce(Peer) + Send + 'static,
+) -> (Connection, Arc<AtomicBool>) {
     let (events, received) = mpsc::sync_channel(super::QUEUE);
     let door = Door::open(events.clone()).expect("opens");
     let (address, token, versions) = (door.address(), door.token().to_owned(), versions.to_vec());
@@ -292,7 +298,15 @@ fn a_test_runs_from_hello_to_results() {
     let log: Vec<_> = held.seen.log.iter().filter(|line| !line.starts_with("Out")).collect();
     assert_eq!(
         log,
-        ["phase Setup", "service concert", "phase Running", "interval 0", "interval 2", "warning slow", "phase Teardown"]
+        [
+            "phase Setup",
+            "service concert",
+            "phase Running",
+            "interval 0",
+            "interval 2",
+            "warning slow",
+            "phase Teardown"
+        ]
     );
     let printed: Vec<_> = held.seen.log.iter().filter(|line| line.starts_with("Out")).collect();
     assert_eq!(printed, ["Out from my setup"]);
@@ -316,8 +330,13 @@ fn intervals_are_in_the_file_as_soon_as_they_came() {
         ..Seen::default()
     };
     let (binary, definitions) = (binary("unused", &[]), [definition()]);
-    let spec =
-        LaunchSpec { binary: &binary, request: request(), id: "t", definitions: &definitions, intervals: file };
+    let spec = LaunchSpec {
+        binary: &binary,
+        request: request(),
+        id: "t",
+        definitions: &definitions,
+        intervals: file,
+    };
     drive::drive(connection, spec, &mut seen, &Signals::detached(), LIMITS).expect("runs");
 }
 
@@ -330,7 +349,10 @@ fn what_was_measured_before_a_death_is_the_outcome() {
         (0..2).for_each(|index| peer.say(&FromTest::Interval(interval(index))));
     });
     let reason = crash_of(&held);
-    assert!(reason.starts_with("the test process exited with code 0 before it reported its results"), "{reason}");
+    assert!(
+        reason.starts_with("the test process exited with code 0 before it reported its results"),
+        "{reason}"
+    );
     assert!(reason.contains("\n  | about to die"), "{reason}");
     let outcome = held.launched.expect("an outcome").outcome;
     assert_eq!(outcome.load_seconds, 2.0);
@@ -389,7 +411,8 @@ fn frames_that_make_no_sense_are_a_crash_and_the_process_is_killed() {
 
 #[test]
 fn a_version_that_is_not_spoken_says_which_side_to_upgrade() {
-    for (versions, expected) in [(&[99][..], "install cargo-loadtest"), (&[0], "update -p loadtest-runtime")] {
+    for (versions, expected) in [(&[99][..], "install cargo-loadtest"), (&[0], "update -p loadtest-runtime")]
+    {
         let (connection, finished) = scripted(LIMITS, versions, |peer| {
             let _ = wire::read_frame::<ToTest>(&peer.stream);
         });

@@ -1,10 +1,15 @@
 //! Planned virtual users, active ones, and the rate achieved: did the generator or the target saturate?
 
+use std::time::Duration;
+
 use loadtest_core::metric::Builtin;
+use loadtest_core::options::Shape;
+use loadtest_core::plan;
 use loadtest_core::units::{format_count, format_rate};
 
 use super::plot::{Line, Panel, Plot, Quantity, REFERENCE};
 use super::{Chart, Drawing, Input, Section, Table, middle};
+use crate::data::TestData;
 
 /// The chart of the load.
 pub(super) struct Load;
@@ -37,28 +42,44 @@ impl Chart for Load {
             rates.map(|(part, interval)| part.sum / interval.seconds.max(f64::MIN_POSITIVE)).collect()
         };
         let at_middle = |rates: &[f64]| {
-            rates.iter().enumerate().map(|(index, rate)| (middle(test, index), Some(*rate))).collect::<Vec<_>>()
+            rates
+                .iter()
+                .enumerate()
+                .map(|(index, rate)| (middle(test, index), Some(*rate)))
+                .collect::<Vec<_>>()
         };
         let iterations = rate_of(Builtin::Iterations);
         let requests = rate_of(Builtin::HttpReqs);
         let has_requests = requests.iter().any(|rate| *rate > 0.0);
 
+        let last = end(test.intervals.len() - 1);
+        let plan = plan(test, last).unwrap_or_else(|| users(&planned));
         let mut rates = Vec::new();
         if has_requests {
-            rates.push(Line { label: "requests".into(), style: 0, step: false, points: at_middle(&requests) });
+            rates.push(Line {
+                label: "requests".into(),
+                style: 0,
+                step: false,
+                points: at_middle(&requests),
+            });
         }
-        rates.push(Line { label: "iterations".into(), style: 2, step: false, points: at_middle(&iterations) });
+        rates.push(Line {
+            label: "iterations".into(),
+            style: 2,
+            step: false,
+            points: at_middle(&iterations),
+        });
         let plot = Plot {
             x_caption: "time since the start of the load",
             x: Quantity::Seconds,
-            x_range: (0.0, end(test.intervals.len() - 1)),
+            x_range: (0.0, last),
             panels: vec![
                 Panel {
                     caption: "Virtual users",
                     height: 120,
                     y: Quantity::Count,
                     lines: vec![
-                        Line { label: "VUs planned".into(), style: REFERENCE, step: true, points: users(&planned) },
+                        Line { label: "VUs planned".into(), style: REFERENCE, step: true, points: plan },
                         Line { label: "VUs active".into(), style: 3, step: false, points: users(&active) },
                     ],
                 },
@@ -73,10 +94,10 @@ impl Chart for Load {
             title: "Planned and achieved load".into(),
             description: format!(
                 "Virtual users, planned and active, above the achieved rate, second by second. At most {} virtual \
-                 users were active; the highest rate was {} {}.",
+                 users were active; the most {} in a second were {}.",
                 format_count(peak),
-                format_rate(top.iter().copied().fold(0.0, f64::max)),
                 if has_requests { "requests" } else { "iterations" },
+                format_rate(top.iter().copied().fold(0.0, f64::max)),
             ),
             size,
             body,
@@ -96,4 +117,34 @@ impl Chart for Load {
             ),
         }))
     }
+}
+
+/// The virtual users that the workloads plan together, up to `last`; `None` if one of them ends with its
+/// iterations instead of by the clock.
+fn plan(test: &TestData, last: f64) -> Option<Vec<(f64, Option<f64>)>> {
+    let mut steps: Vec<(Duration, usize, u32)> = Vec::new();
+    let workloads = &test.document.outcome.workloads;
+    for (scenario, workload) in workloads.values().enumerate() {
+        match &workload.shape {
+            Shape::ConstantVus { vus, .. } => steps.push((Duration::ZERO, scenario, *vus)),
+            Shape::RampingVus { start_vus, stages, .. } => {
+                steps.extend(plan::levels(*start_vus, stages).map(|step| (step.at, scenario, step.vus)));
+            }
+            Shape::SharedIterations { .. } | Shape::PerVuIterations { .. } => return None,
+        }
+        steps.push((workload.shape.regular_duration(), scenario, 0));
+    }
+    steps.sort_by_key(|(at, _, _)| *at);
+    let mut levels = vec![0; workloads.len()];
+    let mut line: Vec<(f64, Option<f64>)> = Vec::new();
+    for (at, scenario, vus) in steps {
+        levels[scenario] = vus;
+        let at = at.as_secs_f64();
+        if at <= last {
+            line.push((at, Some(levels.iter().copied().map(f64::from).sum())));
+        }
+    }
+    let end = line.last()?.1;
+    line.push((last, end));
+    Some(line)
 }

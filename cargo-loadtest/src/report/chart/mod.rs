@@ -110,7 +110,8 @@ impl Table {
         let step = count.div_ceil(max_rows.max(1)).max(1);
         let rows = (0..count).step_by(step).map(|index| {
             let interval = &test.intervals[index];
-            let mut cells = vec![format!("{}–{} s", interval.index, trim(interval.index as f64 + interval.seconds))];
+            let mut cells =
+                vec![format!("{}–{} s", interval.index, trim(interval.index as f64 + interval.seconds))];
             cells.extend(row(index));
             cells
         });

@@ -49,11 +49,12 @@ impl Chart for Overlay {
                 caption: "Share of successes that were as fast or faster",
                 height: 220,
                 y: Quantity::Share,
-                lines: vec![line("baseline", REFERENCE, before), line("this run", 0, after)],
+                lines: vec![line("this run", 0, after), line("baseline", REFERENCE, before)],
             }],
             max_points: input.max_points,
         };
-        let show = |totals: &Totals, q| totals.quantile(q, Unit::Millis).map_or_else(|| "–".into(), format_millis);
+        let show =
+            |totals: &Totals, q| totals.quantile(q, Unit::Millis).map_or_else(|| "–".into(), format_millis);
         let (size, body) = plot.draw()?;
         Ok(Some(Drawing {
             title: "Distribution of latency, baseline and this run".into(),
@@ -68,7 +69,10 @@ impl Chart for Overlay {
             legend: plot.legend(),
             table: Table {
                 head: vec!["quantile".into(), "baseline".into(), "this run".into()],
-                rows: ROWS.iter().map(|(name, q)| vec![(*name).to_owned(), show(&base, *q), show(&head, *q)]).collect(),
+                rows: ROWS
+                    .iter()
+                    .map(|(name, q)| vec![(*name).to_owned(), show(&base, *q), show(&head, *q)])
+                    .collect(),
                 note: None,
             },
         }))

@@ -43,7 +43,8 @@ impl Chart for Percentiles {
         }
         if any(&bad) {
             // The p99 of a handful of failures says nothing that their p95 does not.
-            let lines = [(0, 3), (1, 4)].map(|(n, style)| line(test, &bad, n, QUANTILES[n].0, " of failures", style));
+            let lines =
+                [(0, 3), (1, 4)].map(|(n, style)| line(test, &bad, n, QUANTILES[n].0, " of failures", style));
             panels.push(Panel {
                 caption: "Latency of failures",
                 height: 100,

@@ -20,10 +20,10 @@ const WIDTH: u32 = 760 * SCALE;
 const LEFT: u32 = 72 * SCALE;
 const RIGHT: u32 = 18 * SCALE;
 const CAPTION: u32 = 26 * SCALE;
-const FOOT: u32 = 44 * SCALE;
+const FOOT: u32 = 32 * SCALE;
 const GAP: u32 = 12 * SCALE;
 /// Font size by the plotter's measure, which divides by 1.24.
-const FONT: f64 = 12.0 * SCALE as f64 * 1.24;
+const FONT: f64 = 11.0 * SCALE as f64 * 1.24;
 /// At most this many markers tell lines apart without hiding them.
 const MARKERS: usize = 14;
 
@@ -214,7 +214,7 @@ impl Plot {
         }
         root.draw(&PathElement::new(vec![(left, lower), (right, lower)], AXIS.stroke_width(SCALE)))?;
         if last {
-            let at = ((left + right) / 2, lower + 52);
+            let at = ((left + right) / 2, lower + 50);
             root.draw(&Text::new(self.x_caption, at, label(&TEXT, HPos::Center, VPos::Top)))?;
         }
         for line in &panel.lines {
@@ -233,6 +233,8 @@ impl Plot {
         let style = &STYLES[line.style % STYLES.len()];
         let points = thin(&line.points, self.max_points);
         let marked = points.len().div_ceil(MARKERS).max(1);
+        // Many points close together are a blot if they are drawn as wide as a few.
+        let width = if points.len() > 150 { SCALE + 1 } else { 2 * SCALE };
         let mut seen = 0;
         for segment in points.split(|(_, y)| y.is_none()) {
             let mut path: Vec<(i32, i32)> = Vec::with_capacity(segment.len());
@@ -251,7 +253,7 @@ impl Plot {
                 seen += 1;
             }
             if path.len() > 1 {
-                root.draw(&PathElement::new(path, style.light.stroke_width(2 * SCALE)))?;
+                root.draw(&PathElement::new(path, style.light.stroke_width(width)))?;
             }
         }
         Ok(())
@@ -271,9 +273,13 @@ fn marker<DB: DrawingBackend>(
     let fill = style.light.filled();
     match style.marker {
         Marker::Circle => root.draw(&Circle::new((x, y), r - 1, fill)),
-        Marker::Triangle => root.draw(&Polygon::new(vec![(x - r, y + r - 2), (x, y - r), (x + r, y + r - 2)], fill)),
+        Marker::Triangle => {
+            root.draw(&Polygon::new(vec![(x - r, y + r - 2), (x, y - r), (x + r, y + r - 2)], fill))
+        }
         Marker::Square => root.draw(&Rectangle::new([(x - r + 2, y - r + 2), (x + r - 2, y + r - 2)], fill)),
-        Marker::Diamond => root.draw(&Polygon::new(vec![(x - r, y), (x, y - r), (x + r, y), (x, y + r)], fill)),
+        Marker::Diamond => {
+            root.draw(&Polygon::new(vec![(x - r, y), (x, y - r), (x + r, y), (x, y + r)], fill))
+        }
         Marker::Ring => root.draw(&Circle::new((x, y), r - 2, style.light.stroke_width(SCALE))),
         Marker::None => Ok(()),
     }
@@ -284,7 +290,10 @@ fn body(svg: &str) -> String {
     let inner = svg.split_once('>').map_or("", |(_, inner)| inner);
     let inner = inner.rsplit_once("</svg>").map_or(inner, |(inner, _)| inner);
     // What every element says is left to the style sheet, which halves the size.
-    inner.replace(" opacity=\"1\"", "").replace(" stroke=\"none\"", "").replace(" \"/>", "\"/>")
+    inner
+        .replace(" opacity=\"1\"", "")
+        .replace(" stroke=\"none\"", "")
+        .replace(" \"/>", "\"/>")
         .replace(" font-family=\"sans-serif\"", "")
 }
 
@@ -294,10 +303,17 @@ pub(in crate::report) fn palette_css() -> (String, String) {
     for (index, style) in STYLES.iter().enumerate() {
         let key = hex(style.light);
         // Writing to a String can't fail.
-        let _ = writeln!(light, "svg [stroke=\"{key}\"],.s{index}{{stroke:var(--s{index});stroke-linejoin:round}}");
+        let _ = writeln!(
+            light,
+            "svg [stroke=\"{key}\"],.s{index}{{stroke:var(--s{index});stroke-linejoin:round}}"
+        );
         let _ = writeln!(light, "svg [fill=\"{key}\"]{{fill:var(--s{index})}}");
         if !style.dash.is_empty() {
-            let _ = writeln!(light, "svg polyline[stroke=\"{key}\"],line.s{index}{{stroke-dasharray:{}}}", style.dash);
+            let _ = writeln!(
+                light,
+                "svg polyline[stroke=\"{key}\"],line.s{index}{{stroke-dasharray:{}}}",
+                style.dash
+            );
         }
         let _ = writeln!(light, ":root{{--s{index}:{key}}}");
         let _ = writeln!(dark, ":root{{--s{index}:{}}}", style.dark);
@@ -317,7 +333,8 @@ fn hex(RGBColor(r, g, b): RGBColor) -> String {
 /// A line and its marker, 56 × 24 units.
 fn swatch(style: usize) -> String {
     let key = hex(STYLES[style % STYLES.len()].light);
-    let line = format!("<line class=\"s{style}\" x1=\"2\" y1=\"12\" x2=\"54\" y2=\"12\" stroke-width=\"4\"/>");
+    let line =
+        format!("<line class=\"s{style}\" x1=\"2\" y1=\"12\" x2=\"54\" y2=\"12\" stroke-width=\"4\"/>");
     let marker = match STYLES[style % STYLES.len()].marker {
         Marker::Circle => format!("<circle cx=\"28\" cy=\"12\" r=\"7\" fill=\"{key}\"/>"),
         Marker::Triangle => format!("<polygon points=\"20,18 28,4 36,18\" fill=\"{key}\"/>"),
@@ -407,7 +424,11 @@ fn ceil_125(value: f64) -> f64 {
         return 0.0;
     }
     let power = 10f64.powf(value.log10().floor());
-    [1.0, 2.0, 5.0].into_iter().map(|n| n * power).find(|v| *v >= value * (1.0 - 1e-9)).unwrap_or(10.0 * power)
+    [1.0, 2.0, 5.0]
+        .into_iter()
+        .map(|n| n * power)
+        .find(|v| *v >= value * (1.0 - 1e-9))
+        .unwrap_or(10.0 * power)
 }
 
 /// Powers of ten within the range, with their 2 and 5 folds while these are few.
@@ -429,8 +450,8 @@ fn log_ticks(low: f64, high: f64) -> Vec<f64> {
 /// Round times, at most about ten of them.
 fn second_ticks(low: f64, high: f64) -> Vec<f64> {
     const STEPS: [f64; 16] = [
-        1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0,
-        86_400.0,
+        1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 1_800.0, 3_600.0, 7_200.0,
+        14_400.0, 86_400.0,
     ];
     let length = (high - low).max(1.0);
     let step = STEPS.into_iter().find(|step| length / step <= 10.0).unwrap_or(ceil_125(length / 10.0));
@@ -501,7 +522,8 @@ mod tests {
             assert!((2..=11).contains(&ticks.len()), "{length}: {ticks:?}");
         }
         assert_eq!(second_ticks(0.0, 5.0), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
-        let labels = |ticks: &[f64]| ticks.iter().map(|t| tick_label(*t, Quantity::Seconds)).collect::<Vec<_>>();
+        let labels =
+            |ticks: &[f64]| ticks.iter().map(|t| tick_label(*t, Quantity::Seconds)).collect::<Vec<_>>();
         assert_eq!(labels(&second_ticks(0.0, 600.0))[..3], ["0 s", "1:00", "2:00"]);
         for high in [0.0, 0.3, 1.0, 7.0, 99.0, 12_345.0] {
             let scale = scale(Quantity::Rate, 0.0, high);

@@ -1,8 +1,314 @@
+use std::collections::BTreeSet;
+
 use super::*;
+use crate::report::chart::CHARTS;
 use crate::report::sample;
+use crate::report::sample::EVIL;
+use loadtest_core::results::End;
+
+/// One tag of a page, or a piece of text.
+#[derive(Debug, Clone, PartialEq)]
+enum Token {
+    Open { name: String, attributes: Vec<(String, String)> },
+    Close { name: String },
+    Text(String),
+}
+
+const VOID: [&str; 3] = ["meta", "br", "img"];
+
+/// Reads a page more strictly than a browser does: every attribute is quoted, every element is closed in
+/// order, and nothing is left of `<` or `&` that is not markup.
+fn parse(page: &str) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut open: Vec<String> = Vec::new();
+    let mut rest = page.strip_prefix("<!doctype html>").expect("a doctype");
+    while !rest.is_empty() {
+        let Some(text) = rest.strip_prefix('<') else {
+            let end = rest.find('<').unwrap_or(rest.len());
+            tokens.push(Token::Text(unescape(&rest[..end], open.last().map(String::as_str))));
+            rest = &rest[end..];
+            continue;
+        };
+        if let Some(after) = text.strip_prefix('/') {
+            let (name, after) = after.split_once('>').expect("an end");
+            assert_eq!(
+                open.pop().as_deref(),
+                Some(name),
+                "closed in order, before {}",
+                &after[..after.len().min(80)]
+            );
+            tokens.push(Token::Close { name: name.to_owned() });
+            rest = after;
+            continue;
+        }
+        let length = text.find(|c: char| !c.is_ascii_alphanumeric()).expect("an end");
+        assert!(length > 0, "no tag: <{}", &text[..text.len().min(40)]);
+        let (name, mut after) = text.split_at(length);
+        let mut attributes = Vec::new();
+        let closed = loop {
+            after = after.trim_start();
+            if let Some(next) = after.strip_prefix("/>") {
+                break (true, next);
+            }
+            if let Some(next) = after.strip_prefix('>') {
+                break (false, next);
+            }
+            let length = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '-').expect("an attribute");
+            assert!(length > 0, "no attribute: {}", &after[..after.len().min(40)]);
+            let (key, value) = after.split_at(length);
+            let value = value.strip_prefix("=\"").unwrap_or_else(|| panic!("{name} {key} is not quoted"));
+            let (value, next) = value.split_once('"').expect("an end quote");
+            assert!(!value.contains('<'), "{value}");
+            attributes.push((key.to_owned(), unescape(value, None)));
+            after = next;
+        };
+        tokens.push(Token::Open { name: name.to_owned(), attributes });
+        if !closed.0 && !VOID.contains(&name) {
+            open.push(name.to_owned());
+        }
+        rest = closed.1;
+    }
+    assert!(open.is_empty(), "never closed: {open:?}");
+    tokens
+}
+
+fn unescape(text: &str, within: Option<&str>) -> String {
+    if within == Some("style") {
+        return text.to_owned();
+    }
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('&') {
+        plain.push_str(before);
+        let (entity, next) = after.split_once(';').expect("an entity");
+        plain.push(match entity {
+            "lt" => '<',
+            "gt" => '>',
+            "amp" => '&',
+            "quot" => '"',
+            "apos" | "#39" | "#x27" => '\'',
+            "#x2F" | "#47" => '/',
+            other => panic!("unknown entity {other}"),
+        });
+        rest = next;
+    }
+    plain + rest
+}
+
+fn opened(tokens: &[Token]) -> impl Iterator<Item = (&str, &[(String, String)])> {
+    tokens.iter().filter_map(|token| match token {
+        Token::Open { name, attributes } => Some((name.as_str(), attributes.as_slice())),
+        _ => None,
+    })
+}
+
+fn text_of(tokens: &[Token]) -> String {
+    tokens
+        .iter()
+        .filter_map(|token| if let Token::Text(text) = token { Some(text.as_str()) } else { None })
+        .collect()
+}
+
+/// What holds for every page.
+fn check(page: &str) -> Vec<Token> {
+    const KNOWN: &str = "html head meta title style body header h1 h2 h3 h4 ul li b bdi div span nav table thead tbody tr \
+                         th td a section p code pre figure figcaption svg desc line circle polygon polyline rect text \
+                         details summary main footer br";
+    let known: BTreeSet<&str> = KNOWN.split_whitespace().collect();
+    let tokens = parse(page);
+    let mut ids = BTreeSet::new();
+    let mut targets = Vec::new();
+    for (name, attributes) in opened(&tokens) {
+        assert!(known.contains(name), "<{name}>");
+        for (key, value) in attributes {
+            assert!(!key.starts_with("on") && key != "src" && key != "style", "{name} {key}");
+            assert!(
+                !value.contains("://") && !value.to_lowercase().contains("javascript:"),
+                "{name} {key}={value}"
+            );
+            match key.as_str() {
+                "id" => assert!(ids.insert(value.clone()), "{value} twice"),
+                "href" => targets.push(value.strip_prefix('#').expect("a link within the page").to_owned()),
+                "aria-labelledby" => targets.extend(value.split(' ').map(str::to_owned)),
+                _ => {}
+            }
+        }
+    }
+    for target in targets {
+        assert!(ids.contains(&target), "{target} leads nowhere");
+    }
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+    let csp = ("content".to_owned(), policy.to_owned());
+    assert!(opened(&tokens).any(|(name, attributes)| name == "meta" && attributes.contains(&csp)));
+    let lower = page.to_lowercase();
+    for never in ["<script", "<img", "<link", "<iframe", "url(", "@import", "\u{202e}", "\u{1b}"] {
+        assert!(!lower.contains(never), "{never}");
+    }
+    tokens
+}
+
+fn sample_page() -> String {
+    let (run, base, comparison) = sample::concert();
+    render(&run, Some(&base), Some(&comparison)).expect("renders")
+}
 
 #[test]
-fn dump() {
+fn the_page_answers_its_questions_in_order() {
+    let page = sample_page();
+    let text = text_of(&check(&page));
+    let mut from = 0;
+    for part in [
+        "FAILED",
+        "Thresholds",
+        "http_req_failed: rate<0.01",
+        "Key figures",
+        "fast failures flatter",
+        "Compared with the baseline",
+        "Distribution of latency",
+        "Planned and achieved load",
+        "Percentiles over time",
+        "Errors by kind",
+        "seat 17 is taken",
+        "Endpoints",
+        "GET /schedules/{id}/seats",
+        "Checks",
+        "booking › seat reserved",
+        "queue_wait",
+        "Load generator",
+        "Service under test",
+        "Environment",
+        "cargo loadtest reserve_seat --seed 42",
+    ] {
+        from += text[from..].find(part).unwrap_or_else(|| panic!("{part} is missing or too early"));
+    }
+    assert!(page.contains("prefers-color-scheme:dark") && page.contains("@media print"));
+    assert!(page.len() < 300_000, "{}", page.len());
+}
+
+#[test]
+fn every_chart_has_a_title_a_description_and_its_numbers() {
+    let tokens = check(&sample_page());
+    let figures: Vec<usize> = (0..tokens.len())
+        .filter(|at| matches!(&tokens[*at], Token::Open { name, .. } if name == "figure"))
+        .collect();
+    assert_eq!(figures.len(), CHARTS.len());
+    for at in figures {
+        let end = tokens[at..]
+            .iter()
+            .position(|t| *t == Token::Close { name: "figure".to_owned() })
+            .expect("an end");
+        let figure = &tokens[at..at + end];
+        for part in ["figcaption", "title", "desc", "details", "table", "svg", "polyline"] {
+            assert!(opened(figure).any(|(name, _)| name == part), "{part} of {:?}", figure[0]);
+        }
+        let image = ("role".to_owned(), "img".to_owned());
+        assert!(opened(figure).any(|(name, attributes)| name == "svg" && attributes.contains(&image)));
+        assert!(opened(figure).filter(|(name, _)| *name == "tr").count() >= 5);
+    }
+}
+
+#[test]
+fn hostile_text_is_shown_and_does_nothing() {
+    let (run, base, comparison) = sample::hostile();
+    let page = render(&run, Some(&base), Some(&comparison)).expect("renders");
+    let tokens = check(&page);
+    let text = text_of(&tokens);
+    for evil in
+        [EVIL[0], EVIL[1], EVIL[2], EVIL[3], EVIL[5], "abc\\u{202e}txt.exe\\u{1b}[31m", "{{ 7*7 }} {% raw %}"]
+    {
+        assert!(text.matches(evil).count() >= 3, "{evil}");
+    }
+    assert!(!text.contains("49 {% raw"), "templates are not rendered twice");
+    assert_eq!(opened(&tokens).filter(|(name, _)| *name == "h1").count(), 1);
+    // 10 kB messages are folded, and bounded even there.
+    let longest = tokens.iter().map(|t| if let Token::Text(text) = t { text.chars().count() } else { 0 });
+    let style = tokens
+        .iter()
+        .position(|t| matches!(t, Token::Open { name, .. } if name == "style"))
+        .expect("a style");
+    assert!(longest.skip(style + 2).max() < Some(2_200));
+    assert!(text.contains("10,000 characters in all"));
+    assert!(page.len() < 300_000, "{}", page.len());
+}
+
+#[test]
+fn ten_minutes_fit_and_keep_the_limits_of_a_line() {
+    let run = sample::run("r", "2026-05-04T10:15:00Z", vec![sample::test(&sample::long_recipe())], 0);
+    let page = render(&run, None, None).expect("renders");
+    let tokens = check(&page);
+    for (_, attributes) in opened(&tokens).filter(|(name, _)| *name == "polyline") {
+        let points = &attributes.iter().find(|(key, _)| key == "points").expect("points").1;
+        // A step takes two points of the drawing for one of the line.
+        assert!(points.split_whitespace().count() <= 1_200);
+    }
+    assert!(text_of(&tokens).contains("10:00"));
+    assert!(page.len() < 600_000, "{}", page.len());
+}
+
+#[test]
+fn many_tests_share_one_page_that_still_opens() {
+    let test = sample::test(&sample::Recipe { rate: 60.0, ..sample::hostile_recipe() });
+    let tests = (0..60).map(|n| {
+        let mut test = test.clone();
+        test.document.id = format!("package-{n}/lib/tests::number_{n}");
+        test
+    });
+    let tests = tests.collect();
+    let run = sample::run("r", "2026-05-04T10:15:00Z", tests, 99);
+    let page = render(&run, None, None).expect("renders");
+    let text = text_of(&check(&page));
+    assert!(page.len() <= MAX_BYTES, "{}", page.len());
+    assert!(text.contains("60 tests, 0 of 60 passed") && text.contains("to stay small"));
+    assert!(text.contains("tests::number_59"));
+}
+
+#[test]
+fn a_run_that_ended_badly_says_how_at_once() {
+    let ended = |end: End, exit_code: u8| {
+        let mut test = sample::test(&sample::Recipe { rate: 60.0, ..sample::recipe() });
+        test.document.outcome.end = end;
+        test.document.outcome.thresholds.clear();
+        let run = sample::run("r", "2026-05-04T10:15:00Z", vec![test], exit_code);
+        text_of(&check(&render(&run, None, None).expect("renders")))
+    };
+    for (end, code, word, reason) in [
+        (End::Completed, 0, "PASSED", "No threshold was set"),
+        (End::Interrupted, 105, "INTERRUPTED", "by Ctrl-C"),
+        (End::Crashed { reason: "killed by SIGSEGV".into() }, 109, "CRASHED", "killed by SIGSEGV"),
+        (End::SetupFailed { reason: "port in use".into() }, 107, "FAILED", "setup failed: port in use"),
+    ] {
+        let text = ended(end, code);
+        let said =
+            text.match_indices(word).any(|(at, _)| text[at..].find(reason).is_some_and(|after| after < 200));
+        assert!(said, "{word}: {reason}");
+    }
+}
+
+#[test]
+fn runs_without_data_have_a_page() {
+    let empty = sample::run("r", "2026-05-04T10:15:00Z", Vec::new(), 4);
+    check(&render(&empty, None, None).expect("renders"));
+    let mut test = sample::test(&sample::recipe());
+    test.intervals.clear();
+    let run = sample::run("r", "2026-05-04T10:15:00Z", vec![test], 99);
+    let text = text_of(&check(&render(&run, None, None).expect("renders")));
+    assert!(text.contains("no iteration succeeded"));
+}
+
+#[test]
+fn an_inconclusive_comparison_is_said_first() {
+    let (mut run, base, mut comparison) = sample::concert();
+    run.document.exit_code = 0;
+    run.tests[0].document.outcome.thresholds.clear();
+    comparison.verdict = crate::compare::Verdict::Inconclusive;
+    let text = text_of(&check(&render(&run, Some(&base), Some(&comparison)).expect("renders")));
+    let first = text.find("NOT VERIFIED").expect("said");
+    assert!(text.find("PASSED").is_none_or(|passed| first < passed));
+}
+
+/// Writes sample pages to the directory that `LOADTEST_REPORT_DUMP` names, to be looked at in a browser.
+#[test]
+fn samples_can_be_looked_at() {
     let Some(to) = std::env::var_os("LOADTEST_REPORT_DUMP") else { return };
     let to = std::path::PathBuf::from(to);
     let write = |name: &str, page: String| std::fs::write(to.join(name), page).expect("writes");
@@ -10,4 +316,7 @@ fn dump() {
     write("concert.html", render(&run, Some(&base), Some(&comparison)).expect("renders"));
     let (run, base, comparison) = sample::hostile();
     write("hostile.html", render(&run, Some(&base), Some(&comparison)).expect("renders"));
+    let tests = vec![sample::test(&sample::long_recipe()), sample::test(&sample::recipe())];
+    let run = sample::run("r", "2026-05-04T10:15:00Z", tests, 99);
+    write("long.html", render(&run, None, None).expect("renders"));
 }

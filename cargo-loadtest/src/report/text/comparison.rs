@@ -10,7 +10,7 @@ use crate::report::view::{ComparisonView, verdict_mark};
 pub(super) fn verdict_line(comparison: &Comparison, paint: Paint) -> String {
     let view = ComparisonView::new(comparison);
     let verdict = format!("{} {}", verdict_mark(comparison.verdict), view.verdict);
-    format!("{} ({})", paint.bold(Tone::of_class(view.class), &verdict), view.headline)
+    format!("{}. {}", paint.bold(Tone::of_class(view.class), &verdict), view.headline)
 }
 
 /// The tables.
@@ -49,7 +49,11 @@ fn table(test: &TestComparisonView, paint: Paint) -> String {
             let name = clean::clip(&row.name, 40);
             // Advisory metrics decide nothing: they stand in brackets.
             let name = if row.gate { name } else { format!("({name})") };
-            let reason = row.reason.as_ref().map(|reason| format!(": {}", clean::clip(reason, 80))).unwrap_or_default();
+            let reason = row
+                .reason
+                .as_ref()
+                .map(|reason| format!(": {}", clean::clip(reason, 80)))
+                .unwrap_or_default();
             let verdict = format!("{} {}{reason}", row.mark, row.verdict);
             [name, row.base.clone(), row.head.clone(), row.change.clone(), row.interval.clone(), verdict]
         })
@@ -71,7 +75,10 @@ fn table(test: &TestComparisonView, paint: Paint) -> String {
         out.push_str(&format!("{}  {}\n", layout(cells), paint.tone(Tone::of_class(view.class), &row[5])));
     }
     if test.rows.iter().any(|row| !row.gate) {
-        out.push_str(&format!("    {}\n", paint.tone(Tone::Dim, "(metrics in brackets are for information: they decide nothing)")));
+        out.push_str(&format!(
+            "    {}\n",
+            paint.tone(Tone::Dim, "(metrics in brackets are for information: they decide nothing)")
+        ));
     }
     out
 }

@@ -80,7 +80,8 @@ fn banner(test: &TestData, paint: Paint) -> String {
     let Some((first, rest)) = status.reasons.split_first() else {
         return format!("{}  {}\n", paint.bold(tone, &head), paint.bold(Tone::Plain, &id));
     };
-    let mut out = format!("{} {}\n", paint.bold(tone, &format!("{head}:")), clean::clip(first, 2 * MESSAGE_COLUMNS));
+    let mut out =
+        format!("{} {}\n", paint.bold(tone, &format!("{head}:")), clean::clip(first, 2 * MESSAGE_COLUMNS));
     for reason in rest.iter().take(ERRORS) {
         out.push_str(&format!("  also: {}\n", clean::clip(reason, MESSAGE_COLUMNS)));
     }
@@ -168,7 +169,11 @@ impl Page<'_> {
             let actual = self.paint.tone(tone, &clean::pad_start(&threshold.actual, values));
             let ended = if threshold.aborted { ", ended the test" } else { "" };
             let margin = self.paint.tone(Tone::Dim, &format!("{}{ended}", threshold.margin));
-            self.line(&format!("    {} {}  {actual}  {margin}", self.paint.tone(tone, mark), clean::pad(source, columns)));
+            self.line(&format!(
+                "    {} {}  {actual}  {margin}",
+                self.paint.tone(tone, mark),
+                clean::pad(source, columns)
+            ));
         }
     }
 
@@ -271,14 +276,22 @@ impl Page<'_> {
             Kind::Trend => String::new(),
             Kind::Counter => {
                 let rate = view::format_rate_of(totals.sum / self.test.seconds(), def);
-                format!("{}  {}", value(clean::pad(&format_value(totals.sum, def.unit), 9)), self.paint.tone(Tone::Dim, &rate))
+                format!(
+                    "{}  {}",
+                    value(clean::pad(&format_value(totals.sum, def.unit), 9)),
+                    self.paint.tone(Tone::Dim, &rate)
+                )
             }
             Kind::Gauge => format!(
                 "{}  {}",
                 value(clean::pad(&format_value(totals.last, def.unit), 9)),
                 self.paint.tone(
                     Tone::Dim,
-                    &format!("min={} max={}", format_value(totals.min, def.unit), format_value(totals.max, def.unit))
+                    &format!(
+                        "min={} max={}",
+                        format_value(totals.min, def.unit),
+                        format_value(totals.max, def.unit)
+                    )
                 )
             ),
             Kind::Rate => format!(
@@ -291,7 +304,11 @@ impl Page<'_> {
             ),
         };
         let trend = (def.kind == Kind::Trend).then(|| {
-            self.options.trend_stats.iter().map(|stat| stats::show(stat, totals, def.unit)).collect::<Vec<_>>()
+            self.options
+                .trend_stats
+                .iter()
+                .map(|stat| stats::show(stat, totals, def.unit))
+                .collect::<Vec<_>>()
         });
         Row { name, trend, plain }
     }
@@ -307,7 +324,10 @@ impl Page<'_> {
             for (name, value, bad) in rows {
                 let tone = if *bad { Tone::Bad } else { Tone::Value };
                 let name = self.paint.tone(Tone::Name, &clean::pad_with(name, columns, '.'));
-                self.line(&format!("    {name}: {}", self.paint.tone(tone, &clean::clip(value, MESSAGE_COLUMNS))));
+                self.line(&format!(
+                    "    {name}: {}",
+                    self.paint.tone(tone, &clean::clip(value, MESSAGE_COLUMNS))
+                ));
             }
         }
     }

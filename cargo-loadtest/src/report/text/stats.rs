@@ -20,7 +20,9 @@ pub fn check_trend_stats(list: &str) -> Result<Vec<String>, Error> {
         if let Some(inner) = stat.strip_prefix("p(").and_then(|rest| rest.strip_suffix(')')) {
             let percentile = inner.trim().parse::<f64>().ok().filter(|x| (0.0..=100.0).contains(x));
             let Some(percentile) = percentile else {
-                return Err(Error::new(format!("the percentile `{stat}` is not between 0 and 100")).hint(example));
+                return Err(
+                    Error::new(format!("the percentile `{stat}` is not between 0 and 100")).hint(example)
+                );
             };
             stats.push(format!("p({percentile})"));
         } else if NAMES.contains(&stat) {
@@ -56,7 +58,10 @@ mod tests {
 
     #[test]
     fn statistics_are_read_as_k6_users_write_them() {
-        assert_eq!(check_trend_stats("avg, p(95),p(99.9) ,count").expect("valid"), ["avg", "p(95)", "p(99.9)", "count"]);
+        assert_eq!(
+            check_trend_stats("avg, p(95),p(99.9) ,count").expect("valid"),
+            ["avg", "p(95)", "p(99.9)", "count"]
+        );
         for (list, part) in [
             ("", "empty"),
             ("avg,", "empty"),

@@ -1,8 +1,7 @@
-use loadtest_core::results::End;
+use loadtest_core::results::{End, ErrorOutcome};
 
 use super::*;
 use crate::compare::Verdict;
-use crate::data::TestData;
 use crate::report::sample;
 
 fn plain(run: &RunData) -> String {
@@ -13,10 +12,236 @@ fn run_of(test: TestData) -> RunData {
     sample::run("r", "2026-05-04T10:15:00Z", vec![test], 99)
 }
 
+fn small() -> TestData {
+    sample::test(&sample::Recipe { rate: 60.0, errors: 0.0, ..sample::recipe() })
+}
+
+/// The first lines, which a user reads before anything else.
+fn head(text: &str, lines: usize) -> String {
+    text.lines().take(lines).collect::<Vec<_>>().join("\n")
+}
+
 #[test]
-fn dump_for_the_eye() {
+fn the_summary_is_one_that_k6_users_know() {
     let (run, _, comparison) = sample::concert();
-    eprintln!("{}", summary(&run, Some(&comparison), &TextOptions { color: std::env::var("C").is_ok(), ..TextOptions::default() }));
+    let text = summary(&run, Some(&comparison), &TextOptions::default());
+    insta::assert_snapshot!(text, @r#"
+    ✗ REGRESSED. One stored run against one fresh run: baseline `main` (91bd02e55, 3 days older)
+
+    ✗ FAILED: threshold failed: http_req_failed: rate<0.01 (was 2.25%)
+      concert/concert/tests::reserve_seat
+      reserve_seat: ramping-vus: from 1 VUs through 1s:100, 3s:100, 1s:0 over 5s
+      warning: the machine has 2 cores: service and generator share them
+      warning: More than 1% failed, and failures were faster than successes: fast failures flatter the percentiles of all requests. Read those of successes.
+
+      ERRORS
+        41× http: seat 17 is taken: 409 Conflict
+            in reserve_seat at src/lib.rs:120:9, first after 0.4s
+        21× iteration: payment was refused
+            in reserve_seat at src/lib.rs:121:9, first after 1.4s
+
+      THRESHOLDS
+        ✓ http_req_duration: p(95)<500ms  66.0ms  87% to spare
+        ✗ http_req_failed: rate<0.01       2.25%  125% beyond the limit
+        ✓ checks: rate>0.9                99.14%  10% to spare
+
+      CHECKS
+        ✓ schedules listed             100.00%  ✓ 348
+        ✓ token issued                 100.00%  ✓ 349
+        ✗ booking › payment accepted    99.71%  ✓ 345  ✗ 1
+        ✗ booking › seat reserved       95.97%  ✓ 333  ✗ 14
+        ✓ booking › seats listed       100.00%  ✓ 347
+        ✗ all checks                    99.14%  ✓ 1,722  ✗ 15
+
+      HTTP
+        http_req_duration...............: avg=25.3ms min=452µs  med=17.1ms max=592ms  p(90)=51.7ms p(95)=66.0ms p(99)=132ms
+          { expected_response:true }....: avg=25.8ms min=1.53ms med=18.0ms max=592ms  p(90)=52.4ms p(95)=66.5ms p(99)=136ms
+          { expected_response:false }...: avg=955µs  min=452µs  med=991µs  max=1.38ms p(90)=1.31ms p(95)=1.35ms p(99)=1.38ms
+        http_req_failed.................: 2.25%      39 out of 1,737
+        http_reqs.......................: 1,737      347/s
+        http_req_blocked................: avg=2.00µs min=2.00µs med=2.00µs max=2.00µs p(90)=2.00µs p(95)=2.00µs p(99)=2.00µs
+        http_req_connecting.............: avg=12.1µs min=0s     med=0s     max=210µs  p(90)=0s     p(95)=210µs  p(99)=210µs
+        http_req_sending................: avg=253µs  min=4.52µs med=171µs  max=5.92ms p(90)=517µs  p(95)=660µs  p(99)=1.32ms
+        http_req_waiting................: avg=23.5ms min=420µs  med=15.9ms max=551ms  p(90)=48.1ms p(95)=61.4ms p(99)=123ms
+        http_req_receiving..............: avg=1.52ms min=27.1µs med=1.03ms max=35.5ms p(90)=3.10ms p(95)=3.96ms p(99)=7.93ms
+
+      EXECUTION
+        iteration_duration..............: avg=1.05s  min=901ms  med=1.05s  max=1.20s  p(90)=1.17s  p(95)=1.18s  p(99)=1.20s
+        iteration_scheduled_duration....: avg=1.05s  min=901ms  med=1.05s  max=1.20s  p(90)=1.17s  p(95)=1.18s  p(99)=1.20s
+        group_duration..................: avg=10.4ms min=1.39ms med=8.80ms max=87.4ms p(90)=15.1ms p(95)=18.8ms p(99)=55.0ms
+        iterations......................: 349        69.8/s
+        iterations_failed...............: 1.72%      6 out of 349
+        vus.............................: 0          min=0 max=100
+        vus_max.........................: 100        min=100 max=100
+
+      NETWORK
+        data_received...................: 2.2 MB     445 kB/s
+        data_sent.......................: 538 kB     108 kB/s
+
+      CUSTOM
+        queue_wait......................: avg=47.5ms min=16.2ms med=40.5ms max=555ms  p(90)=65.1ms p(95)=75.9ms p(99)=224ms
+        seats_sold......................: 349        69.8/s
+
+      SERVICE
+        service...: concert
+        address...: http://127.0.0.1:43781
+        log.......: concert.log
+        CPU.......: 0.93 cores mean, 1.15 at most
+        memory....: 25 MB at most
+
+      GENERATOR
+        CPU of its cores............: 52.10% mean, 59.77% at most
+        worker threads..............: 2
+        memory......................: 41 MB at most
+        longest stall of a worker...: 4.41ms
+        samples lost................: 0
+        stolen by the hypervisor....: 0.40% at most
+        setup.......................: 420ms
+        load........................: 5.00s
+
+    COMPARISON  One stored run against one fresh run: baseline `main` (91bd02e55, 3 days older)
+      Sees changes above 25%, nothing smaller: “no change above 25%” does not mean that nothing changed. Runs made at different times differ by themselves; 5% between sessions is assumed.
+      verdict: REGRESSED
+      warning: the body of the test has changed since the baseline
+
+      concert/concert/tests::reserve_seat: regressed
+        no hold stage is long enough for its own segment
+        metric          base    head    change         95% interval  verdict
+        errors         0.20%   2.06%  +1.86 pp  +1.21 pp … +2.51 pp  ✗ regressed
+        p95           45.7ms  66.5ms    +45.5%      +26.0% … +73.0%  ✗ regressed
+        endpoint p95  31.0ms  45.1ms    +45.5%      +22.0% … +74.0%  ? inconclusive
+        throughput     318/s   321/s     +0.9%      -13.0% … +17.0%  = no change above 25%
+        (p50)         11.9ms  18.0ms    +51.0%      +31.0% … +67.0%  ✗ regressed
+        (p99)          102ms   136ms    +55.0%                    –  ? inconclusive: fewer than 1,000 successes
+        (metrics in brackets are for information: they decide nothing)
+    "#);
+}
+
+#[test]
+fn the_reason_comes_first() {
+    let mut test = small();
+    test.document.outcome.thresholds.clear();
+    test.document.outcome.warnings.clear();
+    insta::assert_snapshot!(head(&plain(&run_of(test.clone())), 2), @r#"
+    ✓ PASSED  concert/concert/tests::reserve_seat
+      reserve_seat: ramping-vus: from 1 VUs through 1s:100, 3s:100, 1s:0 over 5s
+    "#);
+
+    test.document.outcome.end =
+        End::Crashed { reason: "killed by SIGKILL; last output: out of memory".into() };
+    insta::assert_snapshot!(head(&plain(&run_of(test.clone())), 2), @r#"
+    ✗ CRASHED: killed by SIGKILL; last output: out of memory
+      concert/concert/tests::reserve_seat
+    "#);
+
+    test.document.outcome.end = End::Interrupted;
+    test.document.invalid = vec!["12 samples were lost".into()];
+    insta::assert_snapshot!(head(&plain(&run_of(test.clone())), 3), @r#"
+    ■ INTERRUPTED: by Ctrl-C or a signal, before the plan had ended
+      also: invalid: 12 samples were lost
+      concert/concert/tests::reserve_seat
+    "#);
+
+    test.document.outcome.end = End::Completed;
+    insta::assert_snapshot!(head(&plain(&run_of(test)), 2), @r#"
+    ! INVALID: 12 samples were lost
+      concert/concert/tests::reserve_seat
+    "#);
+}
+
+#[test]
+fn a_test_without_success_says_why_in_its_first_line() {
+    let mut test = small();
+    test.intervals.clear();
+    test.document.outcome.errors = vec![ErrorOutcome {
+        scenario: "reserve_seat".into(),
+        kind: "http".into(),
+        message: "POST http://127.0.0.1:9/token: connection refused\nhint: is the service running?".into(),
+        place: Some("src/lib.rs:120:9".into()),
+        count: 812,
+        first_at: 0.01,
+    }];
+    insta::assert_snapshot!(head(&plain(&run_of(test)), 8), @r#"
+    ✗ FAILED: no iteration succeeded: POST http://127.0.0.1:9/token: connection refused ⏎ hint: is the service running? at src/lib.rs:120:9 (812 times)
+      concert/concert/tests::reserve_seat
+      reserve_seat: ramping-vus: from 1 VUs through 1s:100, 3s:100, 1s:0 over 5s
+      warning: the machine has 2 cores: service and generator share them
+
+      ERRORS
+        812× http: POST http://127.0.0.1:9/token: connection refused ⏎ hint: is the service running?
+             in reserve_seat at src/lib.rs:120:9, first after 0.0s
+    "#);
+}
+
+#[test]
+fn an_inconclusive_comparison_says_not_verified_before_anything_else() {
+    let (mut run, _, mut comparison) = sample::concert();
+    run.tests[0].document.outcome.thresholds.clear();
+    comparison.verdict = Verdict::Inconclusive;
+    comparison.base.commit = None;
+    let text = summary(&run, Some(&comparison), &TextOptions::default());
+    insta::assert_snapshot!(head(&text, 3), @r#"
+    ? NOT VERIFIED: inconclusive. One stored run against one fresh run: baseline `main` (revision not known, 3 days older)
+
+    ✓ PASSED  concert/concert/tests::reserve_seat
+    "#);
+    comparison.verdict = Verdict::Unchanged;
+    let text = summary(&run, Some(&comparison), &TextOptions::default());
+    assert!(text.starts_with("= NO CHANGE ABOVE 25%. "), "{}", head(&text, 1));
+}
+
+#[test]
+fn latency_of_successes_stands_apart_only_if_something_failed() {
+    assert!(!plain(&run_of(small())).contains("expected_response"));
+    let (run, _, _) = sample::concert();
+    let text = plain(&run);
+    assert!(text.contains("{ expected_response:true }") && text.contains("{ expected_response:false }"));
+}
+
+#[test]
+fn trends_show_what_was_asked_for() {
+    let trend_stats = check_trend_stats("p(99.9),count").expect("valid");
+    let text = summary(&run_of(small()), None, &TextOptions { color: false, trend_stats });
+    let line = text.lines().find(|line| line.contains("http_req_duration..")).expect("a line");
+    assert!(line.contains("p(99.9)=") && line.contains("count=") && !line.contains("avg="), "{line}");
+}
+
+#[test]
+fn colours_appear_only_where_allowed_and_change_no_text() {
+    let (run, _, comparison) = sample::concert();
+    let colored = TextOptions { color: true, ..TextOptions::default() };
+    let colored = summary(&run, Some(&comparison), &colored);
+    assert!(colored.contains("\u{1b}[1;31m✗ FAILED"));
+    let mut plain = String::new();
+    let mut rest = colored.as_str();
+    while let Some((before, after)) = rest.split_once("\u{1b}[") {
+        plain.push_str(before);
+        rest = after.split_once('m').expect("an end").1;
+    }
+    plain.push_str(rest);
+    let lines = |text: &str| text.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>();
+    assert_eq!(lines(&plain), lines(&summary(&run, Some(&comparison), &TextOptions::default())));
+}
+
+#[test]
+fn hostile_text_neither_controls_the_terminal_nor_breaks_the_columns() {
     let (run, _, comparison) = sample::hostile();
-    eprintln!("{}", summary(&run, Some(&comparison), &TextOptions::default()));
+    let text = summary(&run, Some(&comparison), &TextOptions::default());
+    assert!(text.chars().all(|c| c == '\n' || !c.is_control()));
+    assert!(!text.contains('\u{202e}'));
+    for line in text.lines() {
+        assert!(clean::width(line) <= 2 * MESSAGE_COLUMNS + 20, "{line}");
+    }
+    // The shares of checks end in one column, however wide the names are.
+    let checks =
+        text.lines().skip_while(|line| *line != "  CHECKS").skip(1).take_while(|line| !line.is_empty());
+    let ends: Vec<usize> =
+        checks.map(|line| clean::width(&line[..line.rfind("%  ✓").expect("a share")])).collect();
+    assert!(ends.len() == 8 && ends.iter().all(|end| *end == ends[0]), "{ends:?}");
+}
+
+#[test]
+fn a_run_without_tests_says_so() {
+    let run = sample::run("r", "2026-05-04T10:15:00Z", Vec::new(), 4);
+    assert_eq!(plain(&run), "no test ran\n");
 }

@@ -69,9 +69,9 @@ impl ComparisonView {
         let same = whole_percent(comparison.equivalence);
         let (mode, power) = match comparison.mode {
             Mode::Stored => (
-                "one stored run against one fresh run",
+                "One stored run against one fresh run",
                 format!(
-                    "sees changes above {effect}, nothing smaller: “{}” does not mean that nothing changed. Runs made \
+                    "Sees changes above {effect}, nothing smaller: “{}” does not mean that nothing changed. Runs made \
                      at different times differ by themselves; {} between sessions is assumed.",
                     verdict_text(Verdict::Unchanged, comparison.equivalence),
                     whole_percent(comparison.session_spread),

@@ -20,6 +20,9 @@ pub(super) use comparison::{ComparisonView, TestComparisonView, revision, verdic
 pub(super) use run::{Detail, RunView};
 pub(super) use tables::{CheckView, Figures, checks, custom_metrics, figures, health};
 
+/// Reasons longer than this are cut: the errors below them have all of it.
+const REASON_COLUMNS: usize = 500;
+
 /// A name and its value.
 pub(super) type Pair = (String, String);
 
@@ -42,7 +45,10 @@ impl Long {
         let full = (short != line || cut).then(|| {
             let mut full = clean::block(&bounded);
             if cut {
-                full.push_str(&format!("\n… ({} characters in all)", format_count(text.chars().count() as f64)));
+                full.push_str(&format!(
+                    "\n… ({} characters in all)",
+                    format_count(text.chars().count() as f64)
+                ));
             }
             full
         });
@@ -87,10 +93,18 @@ impl Status {
         let judged = judge_test(&TestFacts { id, outcome, invalid: &test.document.invalid, succeeded });
         let reasons = judged.reasons.iter().map(|(_, reason)| {
             let reason = reason.strip_prefix(id).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(reason);
+            let reason = match (judged.code, reason) {
+                (ExitCode::Interrupted, "interrupted") => "by Ctrl-C or a signal, before the plan had ended",
+                // The word in front of it says so already.
+                (ExitCode::Crashed, _) => reason.strip_prefix("crashed: ").unwrap_or(reason),
+                (ExitCode::Invalid, _) => reason.strip_prefix("invalid: ").unwrap_or(reason),
+                _ => reason,
+            };
             let crossed = outcome.thresholds.iter().find(|t| !t.holds && reason.ends_with(t.source.as_str()));
-            let actual = crossed.and_then(|t| t.actual.map(|actual| threshold_value(test, &t.source, actual)));
+            let actual =
+                crossed.and_then(|t| t.actual.map(|actual| threshold_value(test, &t.source, actual)));
             let actual = actual.map(|actual| format!(" (was {actual})")).unwrap_or_default();
-            format!("{}{actual}", clean::line(reason))
+            format!("{}{actual}", clean::clip(&clean::line(reason), REASON_COLUMNS))
         });
         Self::of_code(judged.code, reasons.collect())
     }

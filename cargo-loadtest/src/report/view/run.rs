@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::tables::{EndpointView, Health, MetricView, custom, endpoints, groups};
 use super::{
-    CheckView, ComparisonView, ErrorView, Figures, Long, Pair, Status, TestComparisonView, ThresholdView, checks,
-    errors, figures, health, revision, thresholds,
+    CheckView, ComparisonView, ErrorView, Figures, Long, Pair, Status, TestComparisonView, ThresholdView,
+    checks, errors, figures, health, revision, thresholds,
 };
 use crate::compare::{Comparison, Verdict};
 use crate::data::{RunData, TestData};
@@ -19,6 +19,8 @@ use crate::verdict::ExitCode;
 
 /// Names longer than this are folded.
 const NAME_COLUMNS: usize = 120;
+/// Reasons that are listed before the tests.
+const REASONS: usize = 20;
 /// Messages longer than this are folded.
 const MESSAGE_COLUMNS: usize = 240;
 
@@ -56,7 +58,7 @@ pub(in crate::report) struct RunView {
     pub status: Status,
     /// When, revision, tool.
     pub about: Vec<Pair>,
-    /// How many tests passed and not, in words.
+    /// What passed, in words.
     pub count: String,
     /// The tests.
     pub tests: Vec<TestView>,
@@ -91,13 +93,13 @@ pub(in crate::report) struct TestView {
     pub comparison: Option<TestComparisonView>,
     /// Whether a comparison was asked for, but not of this test.
     pub uncompared: bool,
-    /// Its charts: with the comparison, of the load, of latency, of errors.
+    /// The charts that go with the comparison.
     pub baseline_charts: Vec<ChartView>,
-    #[expect(missing_docs, reason = "see above")]
+    /// Those of the load.
     pub load_charts: Vec<ChartView>,
-    #[expect(missing_docs, reason = "see above")]
+    /// Those of latency.
     pub latency_charts: Vec<ChartView>,
-    #[expect(missing_docs, reason = "see above")]
+    /// Those of errors.
     pub error_charts: Vec<ChartView>,
     /// Its errors.
     pub errors: Vec<ErrorView>,
@@ -115,8 +117,8 @@ pub(in crate::report) struct TestView {
     pub checks_left_out: usize,
     /// All of them together.
     pub all_checks: CheckView,
-    /// Its own metrics.
-    pub metrics: Vec<MetricView>,
+    /// Its own metrics, those of a kind together.
+    pub metrics: Vec<Vec<MetricView>>,
     /// Its groups.
     pub groups: Vec<MetricView>,
     /// Metrics and groups that are left out.
@@ -167,10 +169,17 @@ impl RunView {
         let environment = [
             ("CPU", format!("{}, {} logical cores", known(&machine.cpu), machine.cores)),
             ("memory", format_bytes(machine.memory_bytes as f64)),
-            ("system", format!("{} {}, {}", known(&machine.os), clean::line(&machine.kernel), known(&machine.arch))),
+            (
+                "system",
+                format!("{} {}, {}", known(&machine.os), clean::line(&machine.kernel), known(&machine.arch)),
+            ),
             (
                 "virtualisation",
-                if machine.virtualisation.is_empty() { "none seen".into() } else { clean::line(&machine.virtualisation) },
+                if machine.virtualisation.is_empty() {
+                    "none seen".into()
+                } else {
+                    clean::line(&machine.virtualisation)
+                },
             ),
             ("compiler", known(&machine.rustc)),
             ("profile", known(&document.profile)),
@@ -184,7 +193,11 @@ impl RunView {
             },
             status,
             about,
-            count: format!("{passed} of {} passed", tests.len()),
+            count: match tests.as_slice() {
+                [test] if test.thresholds.is_empty() => "No threshold was set.".to_owned(),
+                [_] => "Every threshold holds.".to_owned(),
+                _ => format!("{passed} of {} passed", tests.len()),
+            },
             comparison: comparison.map(ComparisonView::new),
             environment: environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             repeat: clean::line(&document.repeat),
@@ -212,19 +225,34 @@ fn overall(exit_code: u8, tests: &[TestView], comparison: Option<&Comparison>) -
         };
         reasons.extend(test.status.reasons.iter().map(name));
     }
+    if reasons.len() > REASONS {
+        let more = reasons.len() - REASONS;
+        reasons.truncate(REASONS);
+        reasons.push(format!("… and {more} more reasons, with their tests below"));
+    }
     if let Some(comparison) = comparison {
         let base = comparison.base.baseline.as_deref().unwrap_or(&comparison.base.run);
         let base = clean::clip(&clean::line(base), 60);
         match comparison.verdict {
             Verdict::Regressed => reasons.push(format!("regressed against the baseline `{base}`")),
-            Verdict::Inconclusive => reasons.push(format!("not verified: inconclusive against the baseline `{base}`")),
-            Verdict::NotComparable => reasons.push(format!("not verified: not comparable with the baseline `{base}`")),
+            Verdict::Inconclusive => {
+                reasons.push(format!("not verified: inconclusive against the baseline `{base}`"))
+            }
+            Verdict::NotComparable => {
+                reasons.push(format!("not verified: not comparable with the baseline `{base}`"))
+            }
             Verdict::Invalid => reasons.push(format!("the comparison with the baseline `{base}` is invalid")),
             Verdict::Improved | Verdict::Unchanged => {}
         }
     }
-    let code = crate::verdict::EXIT_CODES.iter().map(|(code, _)| *code).find(|code| code.number() == exit_code);
-    Status::of_code(code.unwrap_or(ExitCode::Internal), reasons)
+    let code =
+        crate::verdict::EXIT_CODES.iter().map(|(code, _)| *code).find(|code| code.number() == exit_code);
+    let code = match (code.unwrap_or(ExitCode::Internal), comparison.map(|comparison| comparison.verdict)) {
+        // Tolerated, so it does not fail, but nobody shall take it for a pass.
+        (ExitCode::Passed, Some(Verdict::Inconclusive | Verdict::NotComparable)) => ExitCode::Inconclusive,
+        (code, _) => code,
+    };
+    Status::of_code(code, reasons)
 }
 
 impl TestView {
@@ -263,7 +291,8 @@ impl TestView {
         let checks_left_out = cut(&mut checks, detail.rows);
         let (mut metrics, mut groups) = (custom(test, NAME_COLUMNS), groups(test, NAME_COLUMNS));
         let metrics_left_out = cut(&mut metrics, detail.rows) + cut(&mut groups, detail.rows);
-        let name = document.id.rsplit('/').next().unwrap_or(&document.id);
+        // The last part of package/target/path::name, which may have slashes of its own.
+        let name = document.id.splitn(3, '/').nth(2).unwrap_or(&document.id);
         Ok(Self {
             id: Long::new(&document.id, NAME_COLUMNS, detail.text),
             name: Long::new(name, 80, detail.text),
@@ -285,16 +314,27 @@ impl TestView {
             errors_left_out,
             endpoints,
             endpoints_left_out,
-            phases: if has_phases { super::tables::PHASES.iter().map(|(_, name)| *name).collect() } else { Vec::new() },
+            phases: if has_phases {
+                super::tables::PHASES.iter().map(|(_, name)| *name).collect()
+            } else {
+                Vec::new()
+            },
             checks,
             checks_left_out,
             all_checks,
-            metrics,
+            metrics: by_kind(metrics),
             groups,
             metrics_left_out,
             health: health(test),
-            warnings: outcome.warnings.iter().map(|text| Long::new(text, MESSAGE_COLUMNS, detail.text)).collect(),
-            teardown_error: outcome.teardown_error.as_ref().map(|e| Long::new(e, MESSAGE_COLUMNS, detail.text)),
+            warnings: outcome
+                .warnings
+                .iter()
+                .map(|text| Long::new(text, MESSAGE_COLUMNS, detail.text))
+                .collect(),
+            teardown_error: outcome
+                .teardown_error
+                .as_ref()
+                .map(|e| Long::new(e, MESSAGE_COLUMNS, detail.text)),
             anchor,
         })
     }
@@ -309,6 +349,18 @@ fn describe(shape: &loadtest_core::options::Shape) -> String {
     // A plan of a thousand stages.
     let length = format_millis(shape.regular_duration().as_secs_f64() * 1_000.0);
     format!("{}: up to {} VUs over {length}", shape.kind(), shape.max_vus())
+}
+
+/// Metrics of a kind have the same columns.
+fn by_kind(metrics: Vec<MetricView>) -> Vec<Vec<MetricView>> {
+    let mut tables: Vec<Vec<MetricView>> = Vec::new();
+    for metric in metrics {
+        match tables.iter_mut().find(|table| table.iter().all(|other| other.kind == metric.kind)) {
+            Some(table) => table.push(metric),
+            None => tables.push(vec![metric]),
+        }
+    }
+    tables
 }
 
 fn cut<T>(rows: &mut Vec<T>, most: usize) -> usize {

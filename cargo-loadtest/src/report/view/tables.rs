@@ -83,7 +83,12 @@ pub(in crate::report) fn figures(test: &TestData) -> Figures {
     if requests > 0.0 {
         cards.push(card("Requests", format_count(requests), format_rate(requests / seconds), false));
     }
-    cards.push(card("Iterations", format_count(iterations), format_rate(iterations / seconds), iterations == 0.0));
+    cards.push(card(
+        "Iterations",
+        format_count(iterations),
+        format_rate(iterations / seconds),
+        iterations == 0.0,
+    ));
     if let Some(share) = share {
         let what = match failed_of {
             Builtin::HttpReqFailed => "requests",
@@ -105,7 +110,12 @@ pub(in crate::report) fn figures(test: &TestData) -> Figures {
     }
     if failed_iterations.sum > 0.0 && failed_of != Builtin::IterationsFailed {
         let detail = format!("{} iterations", format_count(failed_iterations.sum));
-        cards.push(card("Iterations failed", format_percent(failed_iterations.mean().unwrap_or(0.0)), detail, true));
+        cards.push(card(
+            "Iterations failed",
+            format_percent(failed_iterations.mean().unwrap_or(0.0)),
+            detail,
+            true,
+        ));
     }
     let dropped = test.total(Builtin::DroppedIterations.name(), all).sum;
     let detail = if dropped > 0.0 { "planned, never started" } else { "all that was planned started" };
@@ -162,7 +172,11 @@ pub(in crate::report) const PHASES: [(Builtin, &str); 7] = [
 ];
 
 /// The endpoints of a test, the most frequent first, and how many are left out.
-pub(in crate::report) fn endpoints(test: &TestData, most: usize, columns: usize) -> (Vec<EndpointView>, usize) {
+pub(in crate::report) fn endpoints(
+    test: &TestData,
+    most: usize,
+    columns: usize,
+) -> (Vec<EndpointView>, usize) {
     type Endpoint = (String, String);
     let key = |tags: &Tags| -> Option<Endpoint> {
         Some((tags.get(tag::NAME)?.clone(), tags.get(tag::METHOD).cloned().unwrap_or_default()))
@@ -173,13 +187,17 @@ pub(in crate::report) fn endpoints(test: &TestData, most: usize, columns: usize)
     let mut rows: BTreeMap<Endpoint, (Totals, Totals)> = BTreeMap::new();
     for ((endpoint, success), totals) in parts {
         let row = rows.entry(endpoint).or_default();
-        if success { row.0.merge(&totals) } else { row.1.merge(&totals) };
+        if success {
+            row.0.merge(&totals)
+        } else {
+            row.1.merge(&totals)
+        };
     }
     let http = metric == Builtin::HttpReqDuration.name();
     let phases: Vec<_> = PHASES
         .iter()
         .filter(|_| http)
-        .map(|(phase, _)| test.total_by(phase.name(), |tags| key(tags)))
+        .map(|(phase, _)| test.mean_by(phase.name(), |tags| key(tags)))
         .collect();
     let mut rows: Vec<_> = rows.into_iter().collect();
     rows.sort_by_key(|(_, (good, bad))| std::cmp::Reverse(good.count + bad.count));
@@ -187,11 +205,8 @@ pub(in crate::report) fn endpoints(test: &TestData, most: usize, columns: usize)
     rows.truncate(most);
     let view = |(endpoint, (good, bad)): (Endpoint, (Totals, Totals))| {
         let count = good.count + bad.count;
-        let failed = if http {
-            bad.count
-        } else {
-            operations.get(&endpoint).map_or(0, |totals| totals.sum as u64)
-        };
+        let failed =
+            if http { bad.count } else { operations.get(&endpoint).map_or(0, |totals| totals.sum as u64) };
         let shown = if good.count > 0 { &good } else { &bad };
         let quantile = |q| shown.quantile(q, Unit::Millis).map_or_else(|| "–".to_owned(), format_millis);
         let (name, method) = &endpoint;
@@ -201,13 +216,15 @@ pub(in crate::report) fn endpoints(test: &TestData, most: usize, columns: usize)
             rate: format_rate(count as f64 / test.seconds()),
             errors: match failed {
                 0 => "0".to_owned(),
-                n => format!("{} ({})", format_count(n as f64), format_percent(n as f64 / count.max(1) as f64)),
+                n => {
+                    format!("{} ({})", format_count(n as f64), format_percent(n as f64 / count.max(1) as f64))
+                }
             },
             failed: failed > 0,
             latency: [quantile(0.5), quantile(0.9), quantile(0.95), quantile(0.99), format_millis(shown.max)],
             phases: phases
                 .iter()
-                .map(|phase| phase.get(&endpoint).and_then(Totals::mean).map_or_else(|| "–".into(), format_millis))
+                .map(|phase| phase.get(&endpoint).map_or_else(|| "–".into(), |mean| format_millis(*mean)))
                 .collect(),
         }
     };
@@ -316,7 +333,8 @@ pub(in crate::report) fn groups(test: &TestData, columns: usize) -> Vec<MetricVi
 
 fn trend_values(totals: &Totals, unit: Unit) -> Vec<Pair> {
     let show = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format_value(value, unit));
-    let mut values = vec![("count".to_owned(), format_count(totals.count as f64)), ("avg".into(), show(totals.mean()))];
+    let mut values =
+        vec![("count".to_owned(), format_count(totals.count as f64)), ("avg".into(), show(totals.mean()))];
     for (name, q) in [("med", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99)] {
         values.push((name.into(), show(totals.quantile(q, unit))));
     }
@@ -343,13 +361,19 @@ pub(in crate::report) fn health(test: &TestData) -> Health {
     say(
         "CPU of its cores",
         match (used.cpu_mean, used.cpu_max) {
-            (Some(mean), Some(max)) => format!("{} mean, {} at most", format_percent(mean), format_percent(max)),
+            (Some(mean), Some(max)) => {
+                format!("{} mean, {} at most", format_percent(mean), format_percent(max))
+            }
             _ => unknown(),
         },
         used.cpu_mean.is_some_and(|mean| mean > SATURATED),
     );
     say("worker threads", outcome.workers.to_string(), false);
-    say("memory", used.rss_max.map_or_else(unknown, |rss| format!("{} at most", format_bytes(rss as f64))), false);
+    say(
+        "memory",
+        used.rss_max.map_or_else(unknown, |rss| format!("{} at most", format_bytes(rss as f64))),
+        false,
+    );
     say("longest stall of a worker", format_millis(used.max_stall_ms), used.max_stall_ms > 100.0);
     say("samples lost", format_count(used.lost_samples as f64), used.lost_samples > 0);
     if let Some(steal) = used.steal_max {

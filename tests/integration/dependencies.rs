@@ -1,0 +1,226 @@
+//! What the crates of this workspace may depend on.
+//!
+//! `loadtest-runtime` is a dev-dependency of everybody who writes a load test: each crate that it brings is
+//! downloaded and compiled by all of them, and may clash with what they have. So its tree is a budget, kept
+//! by name.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use loadtest_tests::{run, workspace};
+
+/// Every crate that a dev-dependency on `loadtest-runtime` with its default features compiles on Linux,
+/// procedural macros and build scripts' dependencies included.
+///
+/// If the test below fails because a crate of this list is gone, delete the line and be glad. If there is a
+/// new one, first try to do without: look with `cargo tree -p loadtest-runtime -i NAME` whose it is, whether a
+/// feature of that crate can be turned off, whether the need belongs into `cargo-loadtest`, which is no
+/// dev-dependency of anybody, or behind a feature that is off by default. Only then add the line, in its
+/// order, and update the number that README.md gives.
+const BUDGET: &[&str] = &[
+    "adler2",
+    "alloc-no-stdlib",
+    "alloc-stdlib",
+    "atomic-waker",
+    "autocfg",
+    "brotli-decompressor",
+    "byteorder",
+    "bytes",
+    "cfg-if",
+    "chacha20",
+    "cookie",
+    "cookie_store",
+    "cpufeatures",
+    "crc32fast",
+    "deranged",
+    "displaydoc",
+    "document-features",
+    "flate2",
+    "form_urlencoded",
+    "futures-core",
+    "hdrhistogram",
+    "http",
+    "http-body",
+    "http-body-util",
+    "httparse",
+    "hyper",
+    "icu_collections",
+    "icu_locale_core",
+    "icu_normalizer",
+    "icu_normalizer_data",
+    "icu_properties",
+    "icu_properties_data",
+    "icu_provider",
+    "idna",
+    "idna_adapter",
+    "inventory",
+    "itoa",
+    "libc",
+    "litemap",
+    "litrs",
+    "loadtest-core",
+    "loadtest-macros",
+    "loadtest-runtime",
+    "log",
+    "memchr",
+    "miniz_oxide",
+    "mio",
+    "num-conv",
+    "num-traits",
+    "once_cell",
+    "openssl-probe",
+    "percent-encoding",
+    "pin-project-lite",
+    "potential_utf",
+    "powerfmt",
+    "proc-macro2",
+    "quote",
+    "rand",
+    "rand_core",
+    "rustls",
+    "rustls-native-certs",
+    "rustls-pki-types",
+    "rustls-webpki",
+    "ruzstd",
+    "ryu",
+    "serde",
+    "serde_core",
+    "serde_derive",
+    "serde_json",
+    "serde_urlencoded",
+    "simd-adler32",
+    "smallvec",
+    "socket2",
+    "stable_deref_trait",
+    "subtle",
+    "syn",
+    "synstructure",
+    "time",
+    "time-core",
+    "time-macros",
+    "tinystr",
+    "tokio",
+    "tokio-macros",
+    "tokio-rustls",
+    "try-lock",
+    "twox-hash",
+    "unicode-ident",
+    "untrusted",
+    "url",
+    "utf8_iter",
+    "utf_types",
+    "version_check",
+    "want",
+    "writeable",
+    "yoke",
+    "yoke-derive",
+    "zerofrom",
+    "zerofrom-derive",
+    "zeroize",
+    "zerotrie",
+    "zerovec",
+    "zerovec-derive",
+    "zmij",
+];
+
+/// Crates that belong into the subcommand, whatever features are on.
+const SUBCOMMAND_ONLY: &[&str] = &[
+    "anyhow",
+    "cargo_metadata",
+    "clap",
+    "clap_builder",
+    "indicatif",
+    "jiff",
+    "plotters",
+    "statrs",
+    "tera",
+    "toml",
+];
+
+/// Crypto providers of rustls, and TLS that is not rustls.
+const CRYPTO: &[&str] =
+    &["aws-lc-rs", "aws-lc-sys", "aws-lc-fips-sys", "native-tls", "openssl", "openssl-sys", "ring"];
+
+#[test]
+fn the_runtime_keeps_to_its_budget() {
+    let tree = tree("loadtest-runtime", &[]);
+    let budget: BTreeSet<String> = BUDGET.iter().map(|&name| name.to_owned()).collect();
+    let new: Vec<_> = tree.difference(&budget).collect();
+    let gone: Vec<_> = budget.difference(&tree).collect();
+    assert!(
+        new.is_empty() && gone.is_empty(),
+        "loadtest-runtime is a dev-dependency of its users, so every crate that it brings is their cost.\n\
+         new: {new:?}\ngone: {gone:?}\n\
+         The comment on `BUDGET` in {} says what to do before that list is changed.",
+        file!()
+    );
+    assert!(BUDGET.is_sorted(), "the list is sorted, so that a change of it is easy to review");
+}
+
+#[test]
+fn what_judges_and_tells_stays_out_of_the_runtime() {
+    for features in [&[][..], &["--features", "reqwest"]] {
+        let tree = tree("loadtest-runtime", features);
+        for name in SUBCOMMAND_ONLY {
+            assert!(!tree.contains(*name), "{name} is for cargo-loadtest, not for every user ({features:?})");
+        }
+    }
+}
+
+#[test]
+fn no_crypto_provider_comes_unasked() {
+    for features in [&[][..], &["--features", "reqwest"], &["--no-default-features", "--features", "tls"]] {
+        let tree = tree("loadtest-runtime", features);
+        for name in CRYPTO {
+            assert!(
+                !tree.contains(*name),
+                "{features:?} enables {name}: a second crypto provider makes services of users panic"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_crypto_provider_that_is_asked_for_comes_alone() {
+    for (feature, wanted, unwanted) in [("ring", "ring", "aws-lc-rs"), ("aws-lc-rs", "aws-lc-rs", "ring")] {
+        let tree = tree("loadtest-runtime", &["--features", feature]);
+        assert!(tree.contains(wanted) && !tree.contains(unwanted), "{feature}: {tree:?}");
+    }
+}
+
+#[test]
+fn the_subcommand_measures_nothing() {
+    let tree = tree("cargo-loadtest", &[]);
+    assert!(tree.contains("loadtest-core"), "{tree:?}");
+    for name in ["loadtest-runtime", "loadtest-macros"] {
+        assert!(
+            !tree.contains(name),
+            "cargo-loadtest depends on core, not on what runs inside of tests: {name}"
+        );
+    }
+}
+
+#[test]
+fn core_depends_on_no_other_crate_of_ours() {
+    let tree = tree("loadtest-core", &[]);
+    for name in ["loadtest-runtime", "loadtest-macros", "cargo-loadtest", "tokio", "hyper", "http"] {
+        assert!(!tree.contains(name), "core is the vocabulary that the others share; it can't need {name}");
+    }
+}
+
+/// The names of the crates that are compiled for a package, itself included, on Linux.
+fn tree(package: &str, features: &[&str]) -> BTreeSet<String> {
+    let tree = |network: &[&str]| {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args(["tree", "--locked", "--package", package, "--edges", "normal,build", "--prefix", "none"]);
+        // One system, so that the list is the same wherever it is looked at.
+        cargo.args(["--target", "x86_64-unknown-linux-gnu", "--format", "{p}"]);
+        run(cargo.args(features).args(network).current_dir(workspace()))
+    };
+    // The network is needed only for what nothing in this workspace has been built with yet.
+    let mut told = tree(&["--offline"]);
+    if !told.success {
+        told = tree(&[]).succeeded();
+    }
+    told.stdout.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
