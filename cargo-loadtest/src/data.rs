@@ -31,8 +31,7 @@ pub struct TestData {
 impl TestData {
     /// Puts a test's document and intervals together.
     pub fn new(document: TestDocument, intervals: Vec<Interval>) -> Self {
-        let series =
-            intervals.iter().flat_map(|i| &i.new_series).map(|def| (def.id, def.clone())).collect();
+        let series = intervals.iter().flat_map(|i| &i.new_series).map(|def| (def.id, def.clone())).collect();
         Self { document, intervals, series }
     }
 

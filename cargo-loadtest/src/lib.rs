@@ -30,6 +30,7 @@ pub mod verdict;
 
 // What the user reads.
 pub mod report;
+pub mod terminal;
 
 // All of it together.
 pub mod failure;

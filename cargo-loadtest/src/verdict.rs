@@ -229,7 +229,10 @@ fn test_findings(test: &TestFacts<'_>) -> Vec<(ExitCode, String)> {
 fn first_error(outcome: &TestOutcome) -> String {
     outcome.errors.first().map_or_else(String::new, |error| {
         let place = error.place.as_deref().map(|place| format!(" at {place}")).unwrap_or_default();
-        format!(": {}{place} ({} times)", error.message, error.count)
+        // The place belongs to what happened, hints come after it.
+        let (what, hints) = error.message.split_once('\n').unwrap_or((&error.message, ""));
+        let line_break = if hints.is_empty() { "" } else { "\n" };
+        format!(": {what}{place} ({} times){line_break}{hints}", error.count)
     })
 }
 
@@ -241,28 +244,13 @@ fn conclude(mut found: Vec<(ExitCode, String)>) -> Judgement {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use loadtest_core::results::ThresholdOutcome;
 
     use super::*;
 
     fn outcome(end: End) -> TestOutcome {
-        TestOutcome {
-            end,
-            teardown_error: None,
-            workloads: BTreeMap::new(),
-            thresholds: Vec::new(),
-            errors: Vec::new(),
-            metrics: Vec::new(),
-            load_seconds: 1.0,
-            setup_seconds: 0.0,
-            scenarios: BTreeMap::new(),
-            folded_series: 0,
-            clamped_values: 0,
-            workers: 1,
-            warnings: Vec::new(),
-        }
+        TestOutcome { load_seconds: 1.0, workers: 1, ..TestOutcome::new(end) }
     }
 
     fn threshold(holds: bool, aborted: bool) -> ThresholdOutcome {

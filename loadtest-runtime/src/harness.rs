@@ -4,11 +4,15 @@
 //! Without the subcommand's environment variables an entry returns at once, so that `cargo test --
 //! --ignored`, nextest and mutation testers never fire load.
 
+mod libtest;
+
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -56,17 +60,10 @@ pub fn entry() {
 pub fn main() -> ExitCode {
     match run_for_subcommand() {
         None => {
-            // What libtest would say, for `cargo test` and nextest alike.
-            if std::env::args().any(|argument| argument == "--list") {
-                let ignored_only = std::env::args().any(|argument| argument == "--ignored");
-                for registration in inventory::iter::<Registration> {
-                    let name = registry::entry_name(registration);
-                    println!("{name}: test");
-                }
-                let _ = ignored_only;
-            } else {
-                println!("load tests: run with cargo loadtest");
-            }
+            let names: Vec<_> = inventory::iter::<Registration>.into_iter().map(registry::entry_name).collect();
+            let answer = libtest::answer(std::env::args().skip(1), names);
+            // Whoever has closed the pipe does not want the answer.
+            let _ = std::io::stdout().write_all(answer.as_bytes());
             ExitCode::SUCCESS
         }
         Some(Ok(())) => ExitCode::SUCCESS,
@@ -99,6 +96,9 @@ fn serve(address: &str, token: String) -> Result<(), String> {
         Ok(other) => return Err(format!("expected a request, got {other:?}")),
         Err(error) => return Err(format!("no request came: {error}")),
     };
+    if !wire::VERSIONS.contains(&request.version) {
+        return Err(format!("the subcommand speaks version {}, which this runtime does not", request.version));
+    }
     match request.mode {
         Mode::List => {
             let (definitions, mut problems) = registry::definitions();
@@ -106,18 +106,21 @@ fn serve(address: &str, token: String) -> Result<(), String> {
             link.send(&FromTest::Definitions { definitions, problems }).map_err(|error| error.to_string())
         }
         Mode::Run => {
-            let outcome = run_test(&request, &link, reader);
+            let over = Arc::new(AtomicBool::new(false));
+            let outcome = run_test(&request, &link, reader, &over);
+            over.store(true, Ordering::Relaxed);
             link.send(&FromTest::Results(Box::new(outcome))).map_err(|error| error.to_string())
         }
     }
 }
 
 /// Runs one test from setup to teardown. Every failure is an outcome.
-fn run_test(request: &Request, link: &Link, reader: TcpStream) -> TestOutcome {
+fn run_test(request: &Request, link: &Link, reader: TcpStream, over: &Arc<AtomicBool>) -> TestOutcome {
     let services = Services::default();
     let (stop, stopped) = watch::channel(None);
     let (go_to, go) = mpsc::channel();
-    let listener = Listener { services: services.clone(), stop: stop.clone(), go: go_to };
+    let listener =
+        Listener { services: services.clone(), stop: stop.clone(), go: go_to, over: Arc::clone(over) };
     let began = clock::now();
     let mut test = Test { request, link, services, stop, stopped, outcome: empty_outcome() };
     let spawned = std::thread::Builder::new()
@@ -155,6 +158,8 @@ struct Listener {
     services: Services,
     stop: watch::Sender<Option<StopCause>>,
     go: mpsc::Sender<()>,
+    /// The results are on their way: the subcommand may hang up.
+    over: Arc<AtomicBool>,
 }
 
 impl Listener {
@@ -169,6 +174,7 @@ impl Listener {
                     self.stop.send_replace(Some(StopCause::Interrupted));
                 }
                 Ok(other) => eprintln!("cargo loadtest: an unexpected frame was ignored: {other:?}"),
+                Err(_) if self.over.load(Ordering::Relaxed) => return,
                 Err(_) => {
                     // The subcommand is gone: nobody is left to report to, and no child may outlive it.
                     self.services.kill_all();
@@ -198,13 +204,25 @@ struct Part {
 
 impl Test<'_> {
     fn run(&mut self, go: &mpsc::Receiver<()>, began: clock::Instant) -> End {
-        match self.try_run(go, began) {
-            Ok(end) => end,
-            Err(reason) => End::SetupFailed { reason },
-        }
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("loadtest-setup").build();
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(error) => return End::SetupFailed { reason: format!("no runtime for setup: {error}") },
+        };
+        let end = self.try_run(&runtime, go, began).unwrap_or_else(|reason| End::SetupFailed { reason });
+        self.services.kill_all();
+        // Not by dropping it, which would wait for what a test has left in `spawn_blocking`.
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        end
     }
 
-    fn try_run(&mut self, go: &mpsc::Receiver<()>, began: clock::Instant) -> Result<End, String> {
+    fn try_run(
+        &mut self,
+        runtime: &tokio::runtime::Runtime,
+        go: &mpsc::Receiver<()>,
+        began: clock::Instant,
+    ) -> Result<End, String> {
         let parts = self.parts()?;
         let metrics = custom::known();
         let thresholds: Vec<_> = parts.iter().flat_map(|part| part.options.thresholds.clone()).collect();
@@ -216,11 +234,6 @@ impl Test<'_> {
             self.outcome.workloads.insert(part.name.clone(), workload);
         }
 
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .thread_name("loadtest-setup")
-            .build()
-            .map_err(|error| format!("no runtime for setup: {error}"))?;
         self.link.tell(&FromTest::State { phase: Phase::Setup });
         let env = parts.iter().flat_map(|part| part.options.env.clone()).collect();
         let shared = Rc::new(SetupShared {
@@ -231,7 +244,7 @@ impl Test<'_> {
             http_options: std::cell::RefCell::new(Arc::default()),
             seed: self.request.seed,
         });
-        let data = self.set_up(&runtime, &parts, &shared);
+        let data = self.set_up(runtime, &parts, &shared);
         self.outcome.setup_seconds = clock::now().saturating_duration_since(began).as_secs_f64();
         for info in self.services.infos() {
             self.link.tell(&FromTest::Service(info));
@@ -250,13 +263,11 @@ impl Test<'_> {
         let end = self.load(&parts, &data, thresholds, metrics, http)?;
 
         self.link.tell(&FromTest::State { phase: Phase::Teardown });
-        self.outcome.teardown_error = tear_down(&runtime, &parts, &data).err();
+        self.outcome.teardown_error = tear_down(runtime, &parts, &data).err();
         // Dropping the data may end services and close clients, which needs the runtime.
         let guard = runtime.enter();
         drop(data);
         drop(guard);
-        self.services.kill_all();
-        runtime.shutdown_timeout(Duration::from_secs(1));
         Ok(end)
     }
 
@@ -344,7 +355,6 @@ impl Test<'_> {
         let audience = Wire {
             link: self.link.clone(),
             services: self.services.clone(),
-            pid: self.services.infos().iter().find_map(|info| info.pid),
             died: Arc::clone(&died),
         };
         self.link.tell(&FromTest::State { phase: Phase::Running });
@@ -414,19 +424,15 @@ fn caught<T>(what: &str, run: impl FnOnce() -> T) -> Result<T, String> {
 struct Wire {
     link: Link,
     services: Services,
-    pid: Option<u32>,
     died: Arc<Mutex<Vec<String>>>,
 }
 
 impl Audience for Wire {
     fn interval(&mut self, interval: Interval) {
         self.link.tell(&FromTest::Interval(interval));
-        let mut told = self.died.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_empty() {
-            told.extend(self.services.died());
-            for text in told.iter() {
-                self.link.tell(&FromTest::Warning { text: text.clone() });
-            }
+        for text in self.services.died() {
+            self.link.tell(&FromTest::Warning { text: text.clone() });
+            self.died.lock().unwrap_or_else(PoisonError::into_inner).push(text);
         }
     }
 
@@ -435,6 +441,6 @@ impl Audience for Wire {
     }
 
     fn service_pid(&self) -> Option<u32> {
-        self.pid
+        self.services.running_pid()
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use loadtest_core::metric::{Builtin, MetricDef, Tags, tag};
+use loadtest_core::metric::{Builtin, MetricDef, Tags};
 use loadtest_core::options::Workload;
 use loadtest_core::plan::Shard;
 use loadtest_core::results::{GeneratorState, Interval, ProcessState, ScenarioState};
@@ -27,6 +27,8 @@ use crate::process;
 use crate::vu::ScenarioContext;
 use crate::worker::{Cast, Command, Worker};
 
+/// The shortest time over which CPU time is told: systems count that of processes in steps of 10 ms.
+const SHORTEST_LOOK: Duration = Duration::from_millis(250);
 /// How long virtual users may take to let go of an iteration that was interrupted. One that never awaits
 /// can't let go at all; then its worker is left behind.
 const LET_GO: Duration = Duration::from_secs(2);
@@ -88,6 +90,8 @@ struct Running {
     seats: Seats,
     planned_iterations: Option<u64>,
     dropped: Arc<AtomicU64>,
+    /// After this time no iteration starts any more.
+    regular: Duration,
 }
 
 impl Running {
@@ -115,10 +119,11 @@ pub(crate) fn run(
 ) -> std::io::Result<LoadOutcome> {
     let start_cell = Arc::new(OnceLock::new());
     let lost = Arc::new(AtomicU64::new(0));
-    let (messages, inbox) = std::sync::mpsc::sync_channel(plan.workers * BUFFERS + 8);
+    let worker_count = plan.workers.max(1);
+    let (messages, inbox) = std::sync::mpsc::sync_channel(worker_count * BUFFERS + 8);
     let mut recyclers = Vec::new();
     let mut workers = Vec::new();
-    for index in 0..plan.workers {
+    for index in 0..worker_count {
         let (recorder, recycler) =
             Recorder::new(index, messages.clone(), Arc::clone(&start_cell), Arc::clone(&lost));
         recyclers.push(recycler);
@@ -127,6 +132,7 @@ pub(crate) fn run(
 
     let mut executors = Vec::new();
     let mut running = Vec::new();
+    let mut seated = 0;
     for scenario in plan.scenarios {
         let executor = executor::for_shape(&scenario.workload.shape, plan.shard);
         let seats = Seats::new(executor.max_vus());
@@ -136,32 +142,35 @@ pub(crate) fn run(
             seats: seats.clone(),
             planned_iterations: executor.planned_iterations(),
             dropped: Arc::new(AtomicU64::new(0)),
+            regular: scenario.workload.shape.regular_duration(),
         });
         let graceful_stop = scenario.workload.graceful_stop;
-        fill(&seats, executor.as_ref(), scenario, plan.seed, plan.shard, &plan.http, &workers);
+        // The next scenario goes on where this one ends, so that many small ones use every worker.
+        let order = workers.iter().cycle().skip(seated % workers.len());
+        fill(&seats, executor.as_ref(), scenario, plan.seed, plan.shard, &plan.http, order);
+        seated += seats.len() as usize;
         executors.push((executor, seats, graceful_stop));
     }
     let running = Arc::new(running);
 
     let control = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     control.block_on(all_seated(&workers));
-    let start = clock::now();
-    // Nobody else sets it.
-    let _ = start_cell.set(start);
-
     let aggregator = Aggregator::new(recyclers, &plan.thresholds, &plan.metrics);
     let mut monitor = Monitor::new(Arc::clone(&running), &workers, lost, stop.clone(), audience);
     let aggregation = std::thread::Builder::new()
         .name("loadtest-aggregator".to_owned())
-        .spawn(move || (aggregator::run(aggregator, &inbox, &mut monitor), monitor))?;
+        .spawn(move || aggregator::run(aggregator, &inbox, &mut monitor))?;
+    let start = clock::now();
+    // Nobody else sets it.
+    let _ = start_cell.set(start);
     // The channel is empty, so there is room.
     let _ = messages.send(Message::Begin(start));
 
     let stopped = control.block_on(drive(executors, start, stop.subscribe()));
-    let load_time = clock::now().saturating_duration_since(start);
     if stopped.is_none() {
         count_dropped(&running);
     }
+    let end = clock::now();
     let mut warnings = Vec::new();
     if !control.block_on(everyone_leaves(&running, workers)) {
         warnings.push(
@@ -170,22 +179,27 @@ pub(crate) fn run(
                 .to_owned(),
         );
     }
-    let _ = messages.send(Message::Finish);
-    let (aggregated, _monitor) =
-        aggregation.join().map_err(|_| std::io::Error::other("the aggregator panicked"))?;
+    // If nobody receives it, the thread has panicked, which the join tells.
+    let _ = messages.send(Message::Finish(end));
+    let mut aggregated = aggregation.join().map_err(|_| std::io::Error::other("the aggregator panicked"))?;
+    if !matches!(stopped, Some(StopCause::Threshold(_))) {
+        // It wanted to end the load, but the load had ended before.
+        aggregated.thresholds.iter_mut().for_each(|threshold| threshold.aborted = false);
+    }
+    let load_time = end.saturating_duration_since(start);
     let scenarios = running.iter().map(|scenario| (scenario.name.clone(), scenario.state())).collect();
     Ok(LoadOutcome { aggregated, scenarios, stopped, load_time, warnings })
 }
 
 /// Gives every seat of a scenario its virtual user, spread over the workers.
-fn fill(
+fn fill<'w>(
     seats: &Seats,
     executor: &dyn Executor,
     plan: ScenarioPlan,
     seed: u64,
     shard: Shard,
     http: &Arc<HttpOptions>,
-    workers: &[Worker],
+    workers: impl Iterator<Item = &'w Worker>,
 ) {
     let context = ScenarioContext {
         name: plan.name,
@@ -201,11 +215,11 @@ fn fill(
         tags: plan.tags,
         http: Arc::clone(http),
     });
-    for index in 0..seats.len() {
-        let id = u64::from(shard.index) + u64::from(index) * u64::from(shard.count) + 1;
+    for (index, worker) in (0..seats.len()).zip(workers) {
+        let id = shard.global_id(index.into()) + 1;
         let command = Command::Seat { id, cast: Arc::clone(&cast), seat: seats.seat(index) };
         // A worker lives until its handle is dropped.
-        let _ = workers[index as usize % workers.len()].commands.send(command);
+        let _ = worker.commands.send(command);
     }
 }
 
@@ -237,6 +251,7 @@ async fn drive(
         biased;
         cause = stop.wait_for(Option::is_some) => {
             for seats in &all_seats {
+                seats.set_planned(0);
                 seats.give_all(Order::Interrupt);
             }
             cause.ok().and_then(|cause| cause.clone())
@@ -331,55 +346,71 @@ impl Monitor {
     }
 
     fn observe(&mut self, interval: &mut Interval) {
-        let now = self.look();
-        let seconds = now.at.saturating_duration_since(self.before.at).as_secs_f64();
-        let spent = |now: Option<Duration>, before: Option<Duration>| {
-            (seconds > 0.0).then_some(())?;
-            Some(now?.saturating_sub(before?).as_secs_f64() / seconds)
-        };
-        let stall = self.health.iter().map(|health| health.stall_micros.swap(0, Ordering::Relaxed)).max();
         interval.generator = GeneratorState {
-            cpu: spent(now.cpu, self.before.cpu).map(|cores| cores / self.workers as f64),
-            steal: now.stolen.zip(self.before.stolen).and_then(|((stolen, all), (stolen_0, all_0))| {
-                let span = all.saturating_sub(all_0);
-                (span > 0).then(|| stolen.saturating_sub(stolen_0) as f64 / span as f64)
-            }),
+            cpu: None,
+            steal: None,
             rss_bytes: process::resident_bytes(std::process::id()),
-            max_stall_ms: stall.unwrap_or(0) as f64 / 1000.0,
+            max_stall_ms: self.health.iter().map(|health| clock::millis(health.take_stall())).fold(0.0, f64::max),
             lost_samples: self.lost.load(Ordering::Relaxed),
         };
-        interval.service = self.audience.service_pid().and_then(|pid| {
-            Some(ProcessState {
-                cpu_cores: spent(now.service, self.before.service)?,
-                rss_bytes: process::resident_bytes(pid)?,
-            })
-        });
-        self.before = now;
+        // The last interval may be of any length, and after a delay intervals are closed in a row.
+        if clock::now().saturating_duration_since(self.before.at) >= SHORTEST_LOOK {
+            self.observe_time(interval);
+        }
         for scenario in self.running.iter() {
             interval.scenarios.insert(scenario.name.clone(), scenario.state());
         }
+    }
+
+    /// What is measured by the time spent since the last look.
+    fn observe_time(&mut self, interval: &mut Interval) {
+        let now = self.look();
+        let before = std::mem::replace(&mut self.before, now);
+        let now = &self.before;
+        let seconds = now.at.saturating_duration_since(before.at).as_secs_f64();
+        let cores = |now: Option<Duration>, before: Option<Duration>| {
+            Some(now?.saturating_sub(before?).as_secs_f64() / seconds)
+        };
+        interval.generator.cpu = cores(now.cpu, before.cpu).map(|cores| cores / self.workers as f64);
+        interval.generator.steal = now.stolen.zip(before.stolen).and_then(|((stolen, all), (stolen_0, all_0))| {
+            let span = all.saturating_sub(all_0);
+            (span > 0).then(|| stolen.saturating_sub(stolen_0) as f64 / span as f64)
+        });
+        interval.service = self.audience.service_pid().and_then(|pid| {
+            let cpu_cores = cores(now.service, before.service)?;
+            Some(ProcessState { cpu_cores, rss_bytes: process::resident_bytes(pid)? })
+        });
+    }
+
+    /// Whether no scenario starts iterations any more. None planned is not enough: a ramp may begin at 0.
+    fn is_stopping(&self, interval: &Interval) -> bool {
+        let elapsed = Duration::try_from_secs_f64(interval.index as f64 + interval.seconds).unwrap_or_default();
+        let told_to_stop = self.stop.borrow().is_some();
+        self.running.iter().all(|scenario| {
+            let planned = scenario.seats.counters().planned.load(Ordering::Relaxed);
+            planned == 0 && (told_to_stop || elapsed >= scenario.regular)
+        })
     }
 }
 
 impl Observer for Monitor {
     fn before_close(&mut self, aggregator: &mut Aggregator) {
         for (scenario, told) in self.running.iter().zip(&mut self.dropped_told) {
-            let tags = Tags::from([(tag::SCENARIO.to_owned(), scenario.name.clone())]);
+            let tags = &scenario.tags;
             let counters = scenario.seats.counters();
             let active = counters.active.load(Ordering::Relaxed);
-            aggregator.value(Builtin::Vus, &tags, active.into());
-            aggregator.value(Builtin::VusMax, &tags, scenario.seats.len().into());
+            aggregator.value(Builtin::Vus, tags, active.into());
+            aggregator.value(Builtin::VusMax, tags, scenario.seats.len().into());
             // Also when nothing was dropped, so that `dropped_iterations: count<1` has data to judge.
             let dropped = scenario.dropped.load(Ordering::Relaxed);
-            aggregator.value(Builtin::DroppedIterations, &scenario.tags, (dropped - *told) as f64);
+            aggregator.value(Builtin::DroppedIterations, tags, (dropped - *told) as f64);
             *told = dropped;
         }
     }
 
     fn closed(&mut self, mut interval: Interval) {
         self.observe(&mut interval);
-        let draining = |scenario: &Running| scenario.seats.counters().planned.load(Ordering::Relaxed) == 0;
-        if !self.stopping_told && self.running.iter().all(draining) {
+        if !self.stopping_told && self.is_stopping(&interval) {
             self.stopping_told = true;
             self.audience.stopping();
         }

@@ -46,6 +46,8 @@ struct Core {
     /// The number of iterations begun; with `recording` off, or another number, a handle is stale.
     epoch: Cell<u64>,
     recording: Cell<bool>,
+    /// The groups around the code that runs, `outer::inner`.
+    group: RefCell<String>,
 }
 
 impl Core {
@@ -60,6 +62,37 @@ impl Core {
         let error = ErrorCount { scenario, source, message, place, count: 1, first_at_ms: 0 };
         self.recorder.borrow_mut().error(clock::now(), error);
     }
+
+    fn set_tag(&self, key: &str, value: &str) {
+        self.tags.set(self.recorder.borrow_mut().with_tag(self.tags.get(), key, value));
+    }
+}
+
+/// A group from its begin to its end, however that comes: a time limit around a group drops it half-way.
+struct Group {
+    core: Rc<Core>,
+    outer: usize,
+}
+
+impl Group {
+    fn enter(core: &Rc<Core>, name: &str) -> Self {
+        let mut group = core.group.borrow_mut();
+        let outer = group.len();
+        if outer > 0 {
+            group.push_str("::");
+        }
+        group.push_str(name);
+        core.set_tag(tag::GROUP, &group);
+        Self { core: Rc::clone(core), outer }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let mut group = self.core.group.borrow_mut();
+        group.truncate(self.outer);
+        self.core.set_tag(tag::GROUP, &group);
+    }
 }
 
 /// A virtual user.
@@ -69,9 +102,8 @@ impl Core {
 pub struct Vu {
     core: Rc<Core>,
     client: Rc<HttpClient>,
-    exchanges: Option<Rc<dyn RecordExchange>>,
+    exchanges: Option<Rc<ExchangeRecorder>>,
     random: Option<Random>,
-    group: String,
     iteration: u64,
 }
 
@@ -99,8 +131,9 @@ impl Vu {
             tags: Cell::new(base_tags),
             epoch: Cell::new(0),
             recording: Cell::new(false),
+            group: RefCell::new(String::new()),
         };
-        Self { core: Rc::new(core), client, exchanges: None, random: None, group: String::new(), iteration: 0 }
+        Self { core: Rc::new(core), client, exchanges: None, random: None, iteration: 0 }
     }
 
     /// The virtual user's number, from 1, the same in every run.
@@ -137,7 +170,8 @@ impl Vu {
         let exchanges = self
             .exchanges
             .get_or_insert_with(|| Rc::new(ExchangeRecorder { core: Rc::clone(core), epoch: core.epoch.get() }));
-        Http::new(Rc::clone(&self.client), Rc::clone(exchanges))
+        let exchanges = Rc::clone(exchanges);
+        Http::new(Rc::clone(&self.client), exchanges)
     }
 
     /// Measures requests that your own [`reqwest::Client`] makes: proxies, middlewares, anything that the
@@ -163,36 +197,20 @@ impl Vu {
 
     /// Sets a tag on everything that this virtual user records until the iteration ends.
     pub fn tag(&mut self, key: &str, value: &str) {
-        let tags = self.core.recorder.borrow_mut().with_tag(self.core.tags.get(), key, value);
-        self.core.tags.set(tags);
+        self.core.set_tag(key, value);
     }
 
     /// Runs a part of the iteration as a group: its time is recorded as `group_duration`, and everything in
     /// it has the tag `group`, `outer::inner` for groups in groups.
     pub async fn group<T>(&mut self, name: &str, body: impl AsyncFnOnce(&mut Vu) -> T) -> T {
-        let outer = self.group.len();
-        if outer > 0 {
-            self.group.push_str("::");
-        }
-        self.group.push_str(name);
-        self.set_group();
+        let group = Group::enter(&self.core, name);
         let began = clock::now();
         let result = body(self).await;
         let ended = clock::now();
-        self.record_value_at(
-            ended,
-            Builtin::GroupDuration.name(),
-            || Builtin::GroupDuration.def(),
-            clock::millis(ended - began),
-        );
-        self.group.truncate(outer);
-        self.set_group();
+        let metric = Builtin::GroupDuration;
+        self.record_value_at(ended, metric.name(), || metric.def(), clock::millis(ended - began));
+        drop(group);
         result
-    }
-
-    fn set_group(&self) {
-        let tags = self.core.recorder.borrow_mut().with_tag(self.core.tags.get(), tag::GROUP, &self.group);
-        self.core.tags.set(tags);
     }
 
     /// Measures an operation of any protocol: its time as `measure_duration`, its failure as
@@ -217,11 +235,11 @@ impl Vu {
         result
     }
 
-    pub(crate) fn record_value(&self, name: &str, def: impl Fn() -> MetricDef, value: f64) {
+    pub(crate) fn record_value(&self, name: &'static str, def: impl FnOnce() -> MetricDef, value: f64) {
         self.record_value_at(clock::now(), name, def, value);
     }
 
-    fn record_value_at(&self, at: Instant, name: &str, def: impl Fn() -> MetricDef, value: f64) {
+    fn record_value_at(&self, at: Instant, name: &'static str, def: impl FnOnce() -> MetricDef, value: f64) {
         self.record(|recorder, tags| recorder.value(at, tags, name, def, value));
     }
 
@@ -235,9 +253,13 @@ impl Vu {
         core.tags.set(core.base_tags);
         core.recording.set(true);
         core.scenario.counters.started.fetch_add(1, Ordering::Relaxed);
-        self.exchanges = None;
+        // What records exchanges is used again, unless a handle of the last iteration is still around.
+        match self.exchanges.as_mut().and_then(Rc::get_mut) {
+            Some(exchanges) => exchanges.epoch = core.epoch.get(),
+            None => self.exchanges = None,
+        }
         self.random = None;
-        self.group.clear();
+        core.group.borrow_mut().clear();
         // As in k6: every iteration is a new visitor, over the connections that are there.
         self.client.clear_cookies();
     }
@@ -288,11 +310,19 @@ impl RecordExchange for ExchangeRecorder {
     }
 }
 
+type Panic = Box<dyn Any + Send>;
+
 /// How an iteration ended.
 enum Outcome {
     Returned(Result<(), Error>),
-    Panicked(Box<dyn Any + Send>),
-    Interrupted,
+    Panicked(Panic),
+    /// It was dropped, and may have panicked while it was.
+    Interrupted(Option<Panic>),
+}
+
+/// Runs code of the user's, whose panics are the iteration's and not the virtual user's.
+fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, Panic> {
+    panics::watched(|| catch_unwind(AssertUnwindSafe(run)))
 }
 
 /// The whole life of one virtual user.
@@ -332,15 +362,19 @@ async fn one_iteration(
     let mut polls = 0u32;
     let outcome = {
         let mut interrupted = pin!(core.seat.interrupted());
-        let mut body = pin!(iterate(vu));
+        let mut body = pin!(Some(iterate(vu)));
         std::future::poll_fn(|cx| {
-            polls += 1;
+            polls = polls.saturating_add(1);
             if interrupted.as_mut().poll(cx).is_ready() {
                 // What the iteration measures while it is dropped is not part of the load any more.
                 core.recording.set(false);
-                return Poll::Ready(Outcome::Interrupted);
+                return Poll::Ready(match guarded(|| body.set(None)) {
+                    Ok(()) => Outcome::Interrupted(None),
+                    Err(panic) => Outcome::Interrupted(Some(panic)),
+                });
             }
-            match panics::watched(|| catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(cx)))) {
+            let Some(running) = body.as_mut().as_pin_mut() else { return Poll::Pending };
+            match guarded(|| running.poll(cx)) {
                 Ok(Poll::Pending) => Poll::Pending,
                 Ok(Poll::Ready(result)) => Poll::Ready(Outcome::Returned(result)),
                 Err(panic) => Poll::Ready(Outcome::Panicked(panic)),
@@ -350,19 +384,28 @@ async fn one_iteration(
     };
     let ended = clock::now();
     let counters = &core.scenario.counters;
+    let panicked = |panic: Panic| {
+        let (message, place) = panics::describe(panic.as_ref());
+        core.error(errors::Source::Panic, message, place);
+    };
     let failed = match outcome {
-        Outcome::Interrupted => {
+        Outcome::Interrupted(panic) => {
+            panic.into_iter().for_each(panicked);
             counters.interrupted.fetch_add(1, Ordering::Relaxed);
             return ended;
         }
         Outcome::Returned(Ok(())) => false,
         Outcome::Returned(Err(error)) => {
-            core.error(errors::Source::Iteration, error.to_string(), Some(error.location().to_string()));
+            let place = error.location().to_string();
+            // Showing an error runs code of the user's, as dropping it does.
+            match guarded(move || error.to_string()) {
+                Ok(message) => core.error(errors::Source::Iteration, message, Some(place)),
+                Err(panic) => panicked(panic),
+            }
             true
         }
         Outcome::Panicked(panic) => {
-            let (message, place) = panics::describe(panic.as_ref());
-            core.error(errors::Source::Panic, message, place);
+            panicked(panic);
             true
         }
     };

@@ -33,9 +33,10 @@ fn works(name: &str, other_provider: &str) {
 fn https_without_a_provider_is_an_error_that_names_the_features() {
     let fixture = fixture("tls-none");
     // Its checks, with a threshold of 100 %, are about the error's kind and text.
-    run(&mut fixture.loadtest(["looks_at_the_error"])).succeeded();
+    let looked = run(&mut fixture.loadtest(["looks_at_the_error"])).succeeded();
+    assert!(looked.stdout.contains("names the features"), "{}", looked.stdout);
 
-    // No iteration succeeded. The tests process neither panicked nor died of it.
+    // No iteration succeeded. The test process neither panicked nor died of it.
     let failed = run(&mut fixture.loadtest(["passes_the_error_on"]));
     assert_eq!(failed.code, Some(99), "{}\n{}", failed.stdout, failed.stderr);
     for named in ["https needs a rustls crypto provider", "`ring`", "`aws-lc-rs`"] {

@@ -1,6 +1,9 @@
 //! What the integration tests share: the fixtures, real small cargo projects, and cargo itself.
 
+mod paths;
+mod processes;
 mod subcommand;
+mod trial;
 
 use std::ffi::OsStr;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -8,7 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{fs, io};
 
+pub use paths::{Named, named};
+pub use processes::Process;
 pub use subcommand::cargo_loadtest;
+pub use trial::{Finished, Running, Trial, concert, files};
 
 /// The root of this workspace.
 pub fn workspace() -> &'static Path {
@@ -92,7 +98,6 @@ pub struct Run {
 
 impl Run {
     /// The same, if it exited with 0; else panics with all that it printed.
-    #[must_use]
     pub fn succeeded(self) -> Self {
         assert!(self.success, "exit code {:?}\n{}\n{}", self.code, self.stdout, self.stderr);
         self

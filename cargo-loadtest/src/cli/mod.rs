@@ -368,7 +368,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
 pub fn completions(shell: clap_complete::Shell) -> Result<ExitCode, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Args::command(), "cargo-loadtest", &mut script);
-    crate::run::print_out(&String::from_utf8_lossy(&script))?;
+    crate::terminal::print_out(&String::from_utf8_lossy(&script))?;
     Ok(ExitCode::Passed)
 }
 

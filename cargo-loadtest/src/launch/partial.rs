@@ -103,19 +103,14 @@ impl Partial {
             }
         }
         TestOutcome {
-            end,
-            teardown_error: None,
             workloads: self.workloads,
             thresholds: self.thresholds.iter().map(judge).collect(),
-            errors: Vec::new(),
             metrics,
             load_seconds: self.load_seconds,
             setup_seconds: self.setup_seconds,
             scenarios: self.scenarios,
-            folded_series: 0,
-            clamped_values: 0,
-            workers: 0,
             warnings: self.warnings,
+            ..TestOutcome::new(end)
         }
     }
 }

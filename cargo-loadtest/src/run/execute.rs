@@ -181,21 +181,7 @@ fn failed_launch(error: &anyhow::Error, intervals: &[Interval]) -> End {
 /// The outcome of a test that could not be launched.
 fn not_launched(plan: &Plan<'_>, end: End) -> Launched {
     Launched {
-        outcome: TestOutcome {
-            end,
-            teardown_error: None,
-            workloads: plan.workloads(),
-            thresholds: Vec::new(),
-            errors: Vec::new(),
-            metrics: Vec::new(),
-            load_seconds: 0.0,
-            setup_seconds: 0.0,
-            scenarios: BTreeMap::new(),
-            folded_series: 0,
-            clamped_values: 0,
-            workers: 0,
-            warnings: Vec::new(),
-        },
+        outcome: TestOutcome { workloads: plan.workloads(), ..TestOutcome::new(end) },
         services: Vec::new(),
         started_at: None,
     }

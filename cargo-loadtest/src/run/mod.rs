@@ -14,7 +14,7 @@ mod repeat;
 mod tests_list;
 mod validity;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -62,7 +62,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         return Err(Failure::new(ExitCode::NoTests, message));
     }
     if args.list {
-        print_out(&tests_list::show(&chosen, args.format)?)?;
+        crate::terminal::print_out(&tests_list::show(&chosen, args.format)?)?;
         return Ok(ExitCode::Passed);
     }
     // Every test's options are looked at before the first one runs.
@@ -142,7 +142,7 @@ struct Conclusion<'a> {
 fn conclude(end: &Conclusion<'_>, run: RunData, directory: RunDir) -> Result<ExitCode, Failure> {
     let args = end.args;
     let comparison = end.comparison.as_ref();
-    print_out(&match args.format {
+    crate::terminal::print_out(&match args.format {
         Format::Json => report::json::document(&run, comparison)?,
         Format::Text => report::text::summary(&run, comparison, &text_options(args)),
     })?;
@@ -159,7 +159,7 @@ fn conclude(end: &Conclusion<'_>, run: RunData, directory: RunDir) -> Result<Exi
     if !args.quiet {
         let notes = notes.iter().fold(String::new(), |text, note| text + note + "\n");
         match args.format {
-            Format::Text => print_out(&format!("\n{notes}"))?,
+            Format::Text => crate::terminal::print_out(&format!("\n{notes}"))?,
             Format::Json => eprint!("{notes}"),
         }
     }
@@ -276,18 +276,4 @@ fn short(path: &Path) -> String {
     let here: Option<PathBuf> = std::env::current_dir().ok();
     let relative = here.as_deref().and_then(|here| path.strip_prefix(here).ok());
     relative.unwrap_or(path).display().to_string()
-}
-
-/// Prints results. A reader that has gone (`| head`) is no error.
-///
-/// # Errors
-/// If standard output can't take them for another reason.
-pub fn print_out(text: &str) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("can't write to standard output")
-        }
-        _ => Ok(()),
-    }
 }

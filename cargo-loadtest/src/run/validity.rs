@@ -130,19 +130,10 @@ mod tests {
                 ..Interval::default()
             });
         let outcome = TestOutcome {
-            end,
-            teardown_error: None,
             workloads: BTreeMap::from([("s".to_owned(), options.resolve().expect("valid"))]),
-            thresholds: Vec::new(),
-            errors: Vec::new(),
-            metrics: Vec::new(),
             load_seconds: 5.0,
-            setup_seconds: 0.0,
-            scenarios: BTreeMap::new(),
-            folded_series: 0,
-            clamped_values: 0,
             workers: 1,
-            warnings: Vec::new(),
+            ..TestOutcome::new(end)
         };
         let document = TestDocument {
             id: "p/lib/t".to_owned(),

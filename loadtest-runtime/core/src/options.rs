@@ -5,6 +5,11 @@
 //! command line), and [`Workload`], what all of them together mean. Options are not checked against
 //! each other until [`Options::resolve`].
 
+mod executors;
+#[cfg(test)]
+mod tests;
+mod workload;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -12,9 +17,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::executors::{EXECUTORS, ExecutorKind, ExecutorSpec};
+pub use self::workload::{Shape, Workload};
+use crate::Error;
 use crate::threshold::Threshold;
 use crate::units::{self, format_duration, parse_duration};
-use crate::{Error, suggest};
 
 /// How long iterations in flight may go on when a scenario's time is up.
 pub const DEFAULT_GRACEFUL_STOP: Duration = Duration::from_secs(30);
@@ -22,126 +29,6 @@ pub const DEFAULT_GRACEFUL_STOP: Duration = Duration::from_secs(30);
 pub const DEFAULT_GRACEFUL_RAMP_DOWN: Duration = Duration::from_secs(30);
 /// How long the iteration executors may take at most.
 pub const DEFAULT_MAX_DURATION: Duration = Duration::from_secs(600);
-
-/// An executor's name: how load is shaped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ExecutorKind {
-    /// Virtual users take iterations from one counter.
-    SharedIterations,
-    /// Each virtual user runs a number of iterations.
-    PerVuIterations,
-    /// A fixed number of virtual users loop for a time.
-    ConstantVus,
-    /// The number of virtual users follows stages.
-    RampingVus,
-    /// Iterations start at a fixed rate.
-    ConstantArrivalRate,
-    /// The rate of iteration starts follows stages.
-    RampingArrivalRate,
-    /// The number of virtual users is set while the test runs.
-    ExternallyControlled,
-}
-
-/// What is known of an executor before any test runs.
-#[derive(Debug)]
-pub struct ExecutorSpec {
-    /// Which one.
-    pub kind: ExecutorKind,
-    /// Its name in attributes, configuration and on the command line.
-    pub name: &'static str,
-    /// The execution options that it takes.
-    pub keys: &'static [&'static str],
-    /// The execution options that it can't do without.
-    pub required: &'static [&'static str],
-    /// Whether it can be run.
-    pub available: bool,
-}
-
-/// Every executor. Parsers, help and documentation read this table.
-pub const EXECUTORS: &[ExecutorSpec] = &[
-    ExecutorSpec {
-        kind: ExecutorKind::SharedIterations,
-        name: "shared-iterations",
-        keys: &["vus", "iterations", "max_duration"],
-        required: &[],
-        available: true,
-    },
-    ExecutorSpec {
-        kind: ExecutorKind::PerVuIterations,
-        name: "per-vu-iterations",
-        keys: &["vus", "iterations", "max_duration"],
-        required: &[],
-        available: true,
-    },
-    ExecutorSpec {
-        kind: ExecutorKind::ConstantVus,
-        name: "constant-vus",
-        keys: &["vus", "duration"],
-        required: &["duration"],
-        available: true,
-    },
-    ExecutorSpec {
-        kind: ExecutorKind::RampingVus,
-        name: "ramping-vus",
-        keys: &["start_vus", "stages", "graceful_ramp_down"],
-        required: &["stages"],
-        available: true,
-    },
-    ExecutorSpec {
-        kind: ExecutorKind::ConstantArrivalRate,
-        name: "constant-arrival-rate",
-        keys: &["rate", "duration", "time_unit", "pre_allocated_vus", "max_vus"],
-        required: &["rate", "duration", "pre_allocated_vus"],
-        available: false,
-    },
-    ExecutorSpec {
-        kind: ExecutorKind::RampingArrivalRate,
-        name: "ramping-arrival-rate",
-        keys: &["start_rate", "stages", "time_unit", "pre_allocated_vus", "max_vus"],
-        required: &["stages", "pre_allocated_vus"],
-        available: false,
-    },
-    ExecutorSpec {
-        kind: ExecutorKind::ExternallyControlled,
-        name: "externally-controlled",
-        keys: &["vus", "max_vus", "duration"],
-        required: &["vus"],
-        available: false,
-    },
-];
-
-impl ExecutorKind {
-    /// Its row in [`EXECUTORS`].
-    pub fn spec(self) -> &'static ExecutorSpec {
-        // The table has a row for every kind: a test walks it.
-        EXECUTORS.iter().find(|spec| spec.kind == self).unwrap_or(&EXECUTORS[0])
-    }
-}
-
-impl fmt::Display for ExecutorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.spec().name)
-    }
-}
-
-impl FromStr for ExecutorKind {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self, Error> {
-        let Some(spec) = EXECUTORS.iter().find(|spec| spec.name == name) else {
-            return Err(Error::new(format!("unknown executor `{name}`"))
-                .hint(suggest::hint(name, EXECUTORS.iter().map(|spec| spec.name))));
-        };
-        if !spec.available {
-            let ready: Vec<_> =
-                EXECUTORS.iter().filter(|s| s.available).map(|s| format!("`{}`", s.name)).collect();
-            return Err(Error::new(format!("the executor `{name}` does not work yet"))
-                .hint(format!("these do: {}", ready.join(", "))));
-        }
-        Ok(spec.kind)
-    }
-}
 
 /// A ramp to `target` over `duration`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -259,8 +146,7 @@ impl Options {
     #[must_use]
     pub fn overwrite(mut self, higher: Options) -> Options {
         let shapes = higher.execution_keys().iter().any(|key| *key != "vus");
-        let keeps_shape =
-            !shapes && self.executor().is_ok_and(|kind| kind.spec().keys.contains(&"vus"));
+        let keeps_shape = !shapes && self.executor().is_ok_and(|kind| kind.spec().keys.contains(&"vus"));
         if keeps_shape {
             self.vus = higher.vus.or(self.vus);
         } else if shapes || higher.vus.is_some() {
@@ -394,14 +280,18 @@ impl Options {
             ExecutorKind::RampingVus => {
                 let stages = self.stages.clone().unwrap_or_default();
                 if stages.is_empty() {
-                    return Err(Error::new("`stages` is empty").hint("write at least one, for example (\"30s\", 10)"));
+                    return Err(
+                        Error::new("`stages` is empty").hint("write at least one, for example (\"30s\", 10)")
+                    );
                 }
                 if let Some(stage) = stages.iter().find(|s| s.target > u64::from(u32::MAX)) {
                     return Err(Error::new(format!("the stage target {} is too large", stage.target)));
                 }
                 let start_vus = self.start_vus.unwrap_or(1);
                 if stages.iter().all(|s| s.duration.is_zero()) {
-                    return Err(Error::new("`stages` take no time at all").hint("give one of them a duration"));
+                    return Err(
+                        Error::new("`stages` take no time at all").hint("give one of them a duration")
+                    );
                 }
                 let graceful_ramp_down = self.graceful_ramp_down.unwrap_or(DEFAULT_GRACEFUL_RAMP_DOWN);
                 Shape::RampingVus { start_vus, stages, graceful_ramp_down }
@@ -409,207 +299,5 @@ impl Options {
             other => return Err(Error::new(format!("the executor `{other}` does not work yet"))),
         };
         Ok(Workload { shape, graceful_stop, warm_up: self.warm_up.unwrap_or_default() })
-    }
-}
-
-/// A definite load: what [`Options`] mean, every default filled in.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Workload {
-    /// How many virtual users do what, when.
-    #[serde(flatten)]
-    pub shape: Shape,
-    /// How long iterations in flight may go on at the end.
-    #[serde(with = "units::serde_duration")]
-    pub graceful_stop: Duration,
-    /// How much of the start is left out of comparisons with a baseline.
-    #[serde(with = "units::serde_duration")]
-    pub warm_up: Duration,
-}
-
-/// An executor with its values.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "executor", rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "the fields are those of Options")]
-pub enum Shape {
-    SharedIterations {
-        vus: u32,
-        iterations: u64,
-        #[serde(with = "units::serde_duration")]
-        max_duration: Duration,
-    },
-    PerVuIterations {
-        vus: u32,
-        iterations: u64,
-        #[serde(with = "units::serde_duration")]
-        max_duration: Duration,
-    },
-    ConstantVus {
-        vus: u32,
-        #[serde(with = "units::serde_duration")]
-        duration: Duration,
-    },
-    RampingVus {
-        start_vus: u32,
-        stages: Vec<Stage>,
-        #[serde(with = "units::serde_duration")]
-        graceful_ramp_down: Duration,
-    },
-}
-
-impl Shape {
-    /// Which executor it is for.
-    pub fn kind(&self) -> ExecutorKind {
-        match self {
-            Shape::SharedIterations { .. } => ExecutorKind::SharedIterations,
-            Shape::PerVuIterations { .. } => ExecutorKind::PerVuIterations,
-            Shape::ConstantVus { .. } => ExecutorKind::ConstantVus,
-            Shape::RampingVus { .. } => ExecutorKind::RampingVus,
-        }
-    }
-
-    /// Until when new iterations may start, from the scenario's start.
-    pub fn regular_duration(&self) -> Duration {
-        match self {
-            Shape::SharedIterations { max_duration, .. } | Shape::PerVuIterations { max_duration, .. } => {
-                *max_duration
-            }
-            Shape::ConstantVus { duration, .. } => *duration,
-            Shape::RampingVus { stages, .. } => stages.iter().map(|stage| stage.duration).sum(),
-        }
-    }
-
-    /// Whether the load ends by the clock, and not when a number of iterations is done.
-    pub fn is_timed(&self) -> bool {
-        matches!(self, Shape::ConstantVus { .. } | Shape::RampingVus { .. })
-    }
-
-    /// The most virtual users that are active at once.
-    pub fn max_vus(&self) -> u32 {
-        match self {
-            Shape::SharedIterations { vus, .. }
-            | Shape::PerVuIterations { vus, .. }
-            | Shape::ConstantVus { vus, .. } => *vus,
-            Shape::RampingVus { start_vus, stages, .. } => {
-                let peak = stages.iter().map(|stage| stage.target).max().unwrap_or(0);
-                (*start_vus).max(u32::try_from(peak).unwrap_or(u32::MAX))
-            }
-        }
-    }
-
-    /// One line for people: `ramping-vus, 1→100 VUs over 1s, …`.
-    pub fn describe(&self) -> String {
-        match self {
-            Shape::SharedIterations { vus, iterations, max_duration } => format!(
-                "shared-iterations: {iterations} iterations shared by {vus} VUs (at most {})",
-                format_duration(*max_duration)
-            ),
-            Shape::PerVuIterations { vus, iterations, max_duration } => format!(
-                "per-vu-iterations: {iterations} iterations for each of {vus} VUs (at most {})",
-                format_duration(*max_duration)
-            ),
-            Shape::ConstantVus { vus, duration } => {
-                format!("constant-vus: {vus} looping VUs for {}", format_duration(*duration))
-            }
-            Shape::RampingVus { start_vus, stages, .. } => format!(
-                "ramping-vus: from {start_vus} VUs through {} over {}",
-                stages.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-                format_duration(self.regular_duration())
-            ),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn options(set: impl FnOnce(&mut Options)) -> Options {
-        let mut options = Options::default();
-        set(&mut options);
-        options
-    }
-
-    #[test]
-    fn every_kind_has_one_row() {
-        for spec in EXECUTORS {
-            assert_eq!(spec.kind.spec().name, spec.name);
-            assert!(spec.required.iter().all(|key| spec.keys.contains(key)));
-            assert_eq!(spec.name.parse::<ExecutorKind>().is_ok(), spec.available);
-        }
-    }
-
-    #[test]
-    fn the_executor_is_inferred_as_in_k6() {
-        let kind = |set: fn(&mut Options)| options(set).executor().expect("valid");
-        assert_eq!(kind(|_| {}), ExecutorKind::PerVuIterations);
-        assert_eq!(kind(|o| o.vus = Some(3)), ExecutorKind::SharedIterations);
-        assert_eq!(kind(|o| o.iterations = Some(3)), ExecutorKind::SharedIterations);
-        assert_eq!(kind(|o| o.duration = Some(Duration::from_secs(1))), ExecutorKind::ConstantVus);
-        assert_eq!(
-            kind(|o| o.stages = Some(vec![Stage { duration: Duration::from_secs(1), target: 1 }])),
-            ExecutorKind::RampingVus
-        );
-    }
-
-    #[test]
-    fn only_vus_means_that_each_runs_once() {
-        let workload = options(|o| o.vus = Some(7)).resolve().expect("valid");
-        assert!(matches!(workload.shape, Shape::SharedIterations { vus: 7, iterations: 7, .. }));
-    }
-
-    #[test]
-    fn two_executors_keys_together_name_both_sides() {
-        let error = options(|o| {
-            o.duration = Some(Duration::from_secs(1));
-            o.stages = Some(vec![Stage { duration: Duration::from_secs(1), target: 1 }]);
-        })
-        .resolve()
-        .expect_err("contradictory");
-        assert!(error.message().contains("`stages`") && error.message().contains("`duration`"), "{error}");
-    }
-
-    #[test]
-    fn a_tier_that_shapes_the_load_replaces_the_whole_shape_below_it() {
-        let attribute = options(|o| {
-            o.executor = Some(ExecutorKind::RampingVus);
-            o.stages = Some(vec![Stage { duration: Duration::from_secs(1), target: 100 }]);
-            o.graceful_stop = Some(Duration::from_secs(5));
-        });
-        let line = options(|o| {
-            o.vus = Some(2);
-            o.duration = Some(Duration::from_secs(3));
-        });
-        let workload = attribute.overwrite(line).resolve().expect("valid");
-        assert_eq!(workload.shape, Shape::ConstantVus { vus: 2, duration: Duration::from_secs(3) });
-        assert_eq!(workload.graceful_stop, Duration::from_secs(5));
-    }
-
-    #[test]
-    fn a_longer_soak_keeps_its_virtual_users() {
-        let soak = options(|o| {
-            o.vus = Some(20);
-            o.duration = Some(Duration::from_secs(10));
-        });
-        let longer = soak.clone().overwrite(options(|o| o.duration = Some(Duration::from_secs(300))));
-        let shape = longer.resolve().expect("valid").shape;
-        assert_eq!(shape, Shape::ConstantVus { vus: 20, duration: Duration::from_secs(300) });
-        let fewer = soak.overwrite(options(|o| o.vus = Some(2))).resolve().expect("valid").shape;
-        assert_eq!(fewer, Shape::ConstantVus { vus: 2, duration: Duration::from_secs(10) });
-    }
-
-    #[test]
-    fn stages_name_the_one_that_is_wrong() {
-        assert_eq!(parse_stages("1m30s:100, 0s:50").expect("valid").len(), 2);
-        let error = parse_stages("1s:5, 2q:5").expect_err("bad unit");
-        assert!(error.message().starts_with("stage 2: "), "{error}");
-    }
-
-    #[test]
-    fn workloads_survive_json() {
-        let workload = options(|o| o.stages = Some(parse_stages("1s:5,2s:0").expect("valid")))
-            .resolve()
-            .expect("valid");
-        let json = serde_json::to_string(&workload).expect("serialises");
-        assert_eq!(serde_json::from_str::<Workload>(&json).expect("parses"), workload);
     }
 }

@@ -225,6 +225,27 @@ pub struct TestOutcome {
     pub warnings: Vec<String>,
 }
 
+impl TestOutcome {
+    /// The outcome of a test that ended this way and left nothing behind.
+    pub fn new(end: End) -> Self {
+        Self {
+            end,
+            teardown_error: None,
+            workloads: BTreeMap::new(),
+            thresholds: Vec::new(),
+            errors: Vec::new(),
+            metrics: Vec::new(),
+            load_seconds: 0.0,
+            setup_seconds: 0.0,
+            scenarios: BTreeMap::new(),
+            folded_series: 0,
+            clamped_values: 0,
+            workers: 0,
+            warnings: Vec::new(),
+        }
+    }
+}
+
 /// A test within a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestDocument {

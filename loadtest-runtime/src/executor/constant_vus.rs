@@ -1,10 +1,9 @@
 //! `constant-vus`: a fixed number of virtual users loop for a time.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Endless, Executor, Order, Seats, Source, wind_down};
+use super::{Drive, Endless, Executor, Order, Seats, Source, wind_down};
 use crate::clock::Instant;
 
 pub(super) struct ConstantVus {
@@ -31,12 +30,7 @@ impl Executor for ConstantVus {
         Arc::new(Endless)
     }
 
-    fn drive<'a>(
-        &'a mut self,
-        seats: &'a Seats,
-        start: Instant,
-        graceful_stop: Duration,
-    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+    fn drive<'a>(&'a mut self, seats: &'a Seats, start: Instant, graceful_stop: Duration) -> Drive<'a> {
         Box::pin(async move {
             seats.set_planned(self.vus);
             seats.give_all(Order::Run);

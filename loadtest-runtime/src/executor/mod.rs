@@ -28,6 +28,9 @@ pub(crate) trait Source: Send + Sync {
     fn take(&self, own: u64) -> Option<()>;
 }
 
+/// An executor at work: done when every iteration has ended or was interrupted.
+pub(crate) type Drive<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
 /// What is executed: the rules of one shape.
 pub(crate) trait Executor: Send {
     /// Virtual users that it needs at most.
@@ -38,12 +41,7 @@ pub(crate) trait Executor: Send {
     fn source(&self) -> Arc<dyn Source>;
     /// Drives the seats until the load is over: every iteration has ended or was interrupted. Returns at
     /// once when the future is dropped; then its caller interrupts what is left.
-    fn drive<'a>(
-        &'a mut self,
-        seats: &'a Seats,
-        start: Instant,
-        graceful_stop: Duration,
-    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+    fn drive<'a>(&'a mut self, seats: &'a Seats, start: Instant, graceful_stop: Duration) -> Drive<'a>;
 }
 
 /// The executor of a shape, for one shard of the load.

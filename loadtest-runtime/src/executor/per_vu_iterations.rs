@@ -1,10 +1,9 @@
 //! `per-vu-iterations`: each virtual user runs a number of iterations.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Executor, Order, Seats, Source, until_done};
+use super::{Drive, Executor, Order, Seats, Source, until_done};
 use crate::clock::Instant;
 
 pub(super) struct PerVuIterations {
@@ -40,12 +39,7 @@ impl Executor for PerVuIterations {
         Arc::new(Limit(self.iterations))
     }
 
-    fn drive<'a>(
-        &'a mut self,
-        seats: &'a Seats,
-        start: Instant,
-        graceful_stop: Duration,
-    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+    fn drive<'a>(&'a mut self, seats: &'a Seats, start: Instant, graceful_stop: Duration) -> Drive<'a> {
         Box::pin(async move {
             seats.set_planned(self.vus);
             seats.give_all(Order::Run);

@@ -5,14 +5,13 @@
 //! its iteration within `graceful_ramp_down` and is taken again if the plan goes up meanwhile.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use loadtest_core::options::Stage;
 use loadtest_core::plan::{self, Shard};
 
-use super::{Endless, Executor, Order, Seats, Source, wind_down};
+use super::{Drive, Endless, Executor, Order, Seats, Source, wind_down};
 use crate::clock::Instant;
 
 pub(super) struct RampingVus {
@@ -24,8 +23,10 @@ pub(super) struct RampingVus {
 
 impl RampingVus {
     pub(super) fn new(start_vus: u32, stages: &[Stage], graceful_ramp_down: Duration, shard: Shard) -> Self {
-        let mut levels: Vec<(Duration, u32)> =
-            plan::levels(start_vus, stages).into_iter().map(|step| (step.at, shard.share(step.vus))).collect();
+        let mut levels: Vec<(Duration, u32)> = plan::levels(start_vus, stages)
+            .into_iter()
+            .map(|step| (step.at, shard.share(step.vus)))
+            .collect();
         levels.dedup_by_key(|(_, vus)| *vus);
         Self { levels, end: stages.iter().map(|stage| stage.duration).sum(), graceful_ramp_down }
     }
@@ -85,12 +86,7 @@ impl Executor for RampingVus {
         Arc::new(Endless)
     }
 
-    fn drive<'a>(
-        &'a mut self,
-        seats: &'a Seats,
-        start: Instant,
-        graceful_stop: Duration,
-    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+    fn drive<'a>(&'a mut self, seats: &'a Seats, start: Instant, graceful_stop: Duration) -> Drive<'a> {
         Box::pin(async move {
             let finishing = self.ramp(seats, start).await;
             seats.set_planned(0);

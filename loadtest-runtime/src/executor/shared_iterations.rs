@@ -1,11 +1,10 @@
 //! `shared-iterations`: virtual users take iterations from one counter, the fast ones more of them.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::{Executor, Order, Seats, Source, until_done};
+use super::{Drive, Executor, Order, Seats, Source, until_done};
 use crate::clock::Instant;
 
 pub(super) struct SharedIterations {
@@ -44,12 +43,7 @@ impl Executor for SharedIterations {
         Arc::clone(&self.counter) as Arc<dyn Source>
     }
 
-    fn drive<'a>(
-        &'a mut self,
-        seats: &'a Seats,
-        start: Instant,
-        graceful_stop: Duration,
-    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+    fn drive<'a>(&'a mut self, seats: &'a Seats, start: Instant, graceful_stop: Duration) -> Drive<'a> {
         Box::pin(async move {
             seats.set_planned(self.vus);
             seats.give_all(Order::Run);

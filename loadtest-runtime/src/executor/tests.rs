@@ -37,7 +37,10 @@ impl Trace {
 
     /// How many virtual users had an iteration in flight at this offset.
     fn active_at(&self, at: Duration) -> usize {
-        self.iterations.iter().filter(|(_, began, ended)| *began <= at && ended.is_none_or(|e| e > at)).count()
+        self.iterations
+            .iter()
+            .filter(|(_, began, ended)| *began <= at && ended.is_none_or(|e| e > at))
+            .count()
     }
 }
 
@@ -66,8 +69,14 @@ async fn simulate(shape: Shape, graceful_stop: Duration, iteration: Duration) ->
                 let tags = recorder.borrow_mut().tag_set(Tags::new());
                 let client = Rc::new(HttpClient::new(Arc::new(HttpOptions::default())));
                 let seat = seats.seat(index);
-                let vu =
-                    Vu::new(u64::from(index) + 1, Arc::clone(&context), seat, Rc::clone(&recorder), tags, client);
+                let vu = Vu::new(
+                    u64::from(index) + 1,
+                    Arc::clone(&context),
+                    seat,
+                    Rc::clone(&recorder),
+                    tags,
+                    client,
+                );
                 let trace = Rc::clone(&trace);
                 tokio::task::spawn_local(vu::run(vu, async move |vu: &mut Vu| {
                     let at = trace.borrow().len();

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use loadtest_core::metric::{Builtin, Kind, MetricDef, Tags, Totals, tag};
+use loadtest_core::metric::{Builtin, MetricDef, Tags, Totals, tag};
 use loadtest_core::results::{Interval, SeriesDef, SeriesId, ThresholdOutcome};
 use loadtest_core::threshold::{Evaluation, Threshold};
 

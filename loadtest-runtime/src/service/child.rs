@@ -5,12 +5,12 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use loadtest_core::results::ServiceInfo;
 
-use super::{READY_TIMEOUT, Service, Services, Stop, kill, probe};
+use super::{Process, READY_TIMEOUT, Service, Services, Stop, probe};
 use crate::clock;
 use crate::error::{Error, Result};
 
@@ -114,9 +114,9 @@ impl ServiceBuilder {
             pid: Some(child.id()),
             log: Some(log_path.display().to_string()),
         };
-        let child = Arc::new(Mutex::new(child));
-        self.services.add(&info, Some(&child));
-        let service = Service { info, stop: Stop::Child(Arc::clone(&child)) };
+        let process = Arc::new(Process::new(child));
+        self.services.add(&info, Some(&process));
+        let service = Service { info, stop: Stop::Process(Arc::clone(&process)) };
 
         let deadline = clock::now() + self.ready_timeout;
         let failure = loop {
@@ -126,8 +126,7 @@ impl ServiceBuilder {
                 Ok(Err(reason)) => reason,
                 Err(_) => "no answer".to_owned(),
             };
-            let ended = child.lock().unwrap_or_else(PoisonError::into_inner).try_wait()?;
-            if let Some(status) = ended {
+            if let Some(status) = process.ended()? {
                 break format!("ended before it was ready ({status})");
             }
             if clock::now() >= deadline {
@@ -135,7 +134,7 @@ impl ServiceBuilder {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         };
-        kill(&child);
+        process.kill();
         Err(Error::msg(format!(
             "the service `{}` {failure}{}",
             service.info.name,

@@ -8,7 +8,9 @@ mod probe;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use loadtest_core::results::ServiceInfo;
@@ -27,7 +29,7 @@ pub struct Service {
 
 #[derive(Debug)]
 enum Stop {
-    Child(Arc<Mutex<std::process::Child>>),
+    Process(Arc<Process>),
     Task(tokio::task::JoinHandle<()>),
 }
 
@@ -51,17 +53,41 @@ impl Service {
 impl Drop for Service {
     fn drop(&mut self) {
         match &self.stop {
-            Stop::Child(child) => kill(child),
+            Stop::Process(process) => process.kill(),
             Stop::Task(task) => task.abort(),
         }
     }
 }
 
-fn kill(child: &Mutex<std::process::Child>) {
-    let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
-    // It may have ended by itself, which is as good.
-    let _ = child.kill();
-    let _ = child.wait();
+/// A child process, known to whoever may have to end it.
+#[derive(Debug)]
+struct Process {
+    child: Mutex<std::process::Child>,
+    /// Whether its end is no news: it was killed here, or its death was told.
+    settled: AtomicBool,
+}
+
+impl Process {
+    fn new(child: std::process::Child) -> Self {
+        Self { child: Mutex::new(child), settled: AtomicBool::new(false) }
+    }
+
+    fn kill(&self) {
+        self.settled.store(true, Ordering::Relaxed);
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        // It may have ended by itself, which is as good.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+
+    /// How it ended, if it did.
+    fn ended(&self) -> std::io::Result<Option<ExitStatus>> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner).try_wait()
+    }
+
+    fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Relaxed)
+    }
 }
 
 /// Every service of this process, known so that they can be told about and killed from anywhere.
@@ -72,29 +98,39 @@ pub(crate) struct Services {
 
 struct Started {
     info: ServiceInfo,
-    child: Option<Arc<Mutex<std::process::Child>>>,
+    process: Option<Arc<Process>>,
 }
 
 impl Services {
-    fn add(&self, info: &ServiceInfo, child: Option<&Arc<Mutex<std::process::Child>>>) {
-        let started = Started { info: info.clone(), child: child.cloned() };
-        self.started.lock().unwrap_or_else(PoisonError::into_inner).push(started);
+    fn add(&self, info: &ServiceInfo, process: Option<&Arc<Process>>) {
+        self.lock().push(Started { info: info.clone(), process: process.cloned() });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Started>> {
+        self.started.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What was started so far.
     pub(crate) fn infos(&self) -> Vec<ServiceInfo> {
-        let started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
-        started.iter().map(|service| service.info.clone()).collect()
+        self.lock().iter().map(|service| service.info.clone()).collect()
     }
 
-    /// Services whose process has ended although nobody stopped them, with how it ended.
+    /// The process of the first service that runs in one of its own and has not ended.
+    pub(crate) fn running_pid(&self) -> Option<u32> {
+        let running = |service: &&Started| service.process.as_ref().is_some_and(|process| !process.is_settled());
+        self.lock().iter().find(running).and_then(|service| service.info.pid)
+    }
+
+    /// Services whose process has ended although nobody stopped them, with how it ended. Each is told once.
     pub(crate) fn died(&self) -> Vec<String> {
-        let started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
         let mut died = Vec::new();
-        for service in started.iter() {
-            let Some(child) = &service.child else { continue };
-            let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Ok(Some(status)) = child.try_wait() {
+        for service in self.lock().iter() {
+            let Some(process) = &service.process else { continue };
+            if !process.is_settled()
+                && let Ok(Some(status)) = process.ended()
+                // Whoever kills it at this moment has come first.
+                && !process.settled.swap(true, Ordering::Relaxed)
+            {
                 let log = service.info.log.as_deref().map(probe::last_lines).unwrap_or_default();
                 died.push(format!("the service `{}` ended while the test ran ({status}){log}", service.info.name));
             }
@@ -104,9 +140,8 @@ impl Services {
 
     /// Kills what still runs.
     pub(crate) fn kill_all(&self) {
-        let started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
-        for child in started.iter().filter_map(|service| service.child.as_ref()) {
-            kill(child);
+        for process in self.lock().iter().filter_map(|service| service.process.as_ref()) {
+            process.kill();
         }
     }
 }

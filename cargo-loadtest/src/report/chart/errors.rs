@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use loadtest_core::metric::{Builtin, Tags, tag};
 use loadtest_core::units::{format_count, format_rate};
 
-use super::plot::{Line, MAX_LINES, Panel, Plot, Quantity};
+use super::axis::Quantity;
+use super::plot::{Line, MAX_LINES, Panel, Plot};
 use super::{Chart, Drawing, Input, Section, Table, middle};
 use crate::data::TestData;
 use crate::report::clean;

@@ -7,7 +7,8 @@ use loadtest_core::options::Shape;
 use loadtest_core::plan;
 use loadtest_core::units::{format_count, format_rate};
 
-use super::plot::{Line, Panel, Plot, Quantity, REFERENCE};
+use super::axis::Quantity;
+use super::plot::{Line, Panel, Plot, REFERENCE};
 use super::{Chart, Drawing, Input, Section, Table, middle};
 use crate::data::TestData;
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::data::TestData;
 
+mod axis;
 mod errors;
 mod load;
 mod overlay;

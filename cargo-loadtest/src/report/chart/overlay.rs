@@ -3,7 +3,8 @@
 use loadtest_core::metric::{Totals, Unit};
 use loadtest_core::units::format_millis;
 
-use super::plot::{Line, Panel, Plot, Quantity, REFERENCE};
+use super::axis::Quantity;
+use super::plot::{Line, Panel, Plot, REFERENCE};
 use super::{Chart, Drawing, Input, Section, Table};
 use crate::data::successes;
 

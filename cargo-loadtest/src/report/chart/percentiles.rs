@@ -4,7 +4,8 @@
 use loadtest_core::metric::{Totals, Unit};
 use loadtest_core::units::format_millis;
 
-use super::plot::{Line, Panel, Plot, Quantity};
+use super::axis::Quantity;
+use super::plot::{Line, Panel, Plot};
 use super::{Chart, Drawing, Input, Section, Table, middle};
 use crate::data::{TestData, failures, successes};
 

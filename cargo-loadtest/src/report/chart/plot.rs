@@ -7,12 +7,12 @@
 
 use std::fmt::Write as _;
 
-use loadtest_core::units::{format_count, format_millis};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::LegendItem;
+use super::axis::{Quantity, position, scale, tick_label};
 
 /// The picture is drawn at twice its size, because the plotter knows whole units only.
 const SCALE: u32 = 2;
@@ -80,23 +80,6 @@ pub(super) struct Line {
     pub points: Vec<(f64, Option<f64>)>,
 }
 
-/// What the numbers on an axis stand for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Quantity {
-    /// Seconds since the start.
-    Seconds,
-    /// Milliseconds, linear or by powers of ten, whichever shows more.
-    Latency,
-    /// Milliseconds by powers of ten.
-    LogLatency,
-    /// A number of things.
-    Count,
-    /// Per second.
-    Rate,
-    /// 0 to 1.
-    Share,
-}
-
 /// Lines that share a vertical axis.
 #[derive(Debug, Clone)]
 pub(super) struct Panel {
@@ -123,25 +106,6 @@ pub(super) struct Plot {
     pub panels: Vec<Panel>,
     /// The most points of a line.
     pub max_points: usize,
-}
-
-/// A scale: which values stand where, and which of them have a label.
-struct Scale {
-    log: bool,
-    low: f64,
-    high: f64,
-    ticks: Vec<f64>,
-}
-
-impl Scale {
-    /// Where a value stands, on the plotter's linear axis.
-    fn at(&self, value: f64) -> f64 {
-        if self.log { value.max(self.low).log10() } else { value }
-    }
-
-    fn range(&self) -> std::ops::Range<f64> {
-        self.at(self.low)..self.at(self.high)
-    }
 }
 
 impl Plot {
@@ -348,12 +312,6 @@ fn swatch(style: usize) -> String {
     line + &marker
 }
 
-fn position(value: f64, range: &std::ops::Range<f64>, from: i32, to: i32) -> i32 {
-    let length = range.end - range.start;
-    let share = if length > 0.0 { ((value - range.start) / length).clamp(0.0, 1.0) } else { 0.5 };
-    from + (share * f64::from(to - from)).round() as i32
-}
-
 /// Thins a line to at most `limit` points: of each stretch the smallest and the largest value stay, and
 /// a stretch of nothing but gaps stays a gap.
 pub(super) fn thin(points: &[(f64, Option<f64>)], limit: usize) -> Vec<(f64, Option<f64>)> {
@@ -380,122 +338,6 @@ pub(super) fn thin(points: &[(f64, Option<f64>)], limit: usize) -> Vec<(f64, Opt
     thinned
 }
 
-/// The scale for values from `low` to `high`.
-fn scale(quantity: Quantity, low: f64, high: f64) -> Scale {
-    let low = if low.is_finite() && low < f64::MAX { low } else { 0.0 };
-    let log = match quantity {
-        Quantity::LogLatency => true,
-        // Percentiles that are far apart can't be read from a linear axis.
-        Quantity::Latency => low > 0.0 && high / low > 25.0,
-        _ => false,
-    };
-    if log {
-        let low = if low > 0.0 { low } else { 0.001 };
-        let ticks = log_ticks(low, high);
-        if quantity == Quantity::LogLatency {
-            // Along a distribution: from its smallest to its largest value.
-            return Scale { log, low, high: high.max(low * 1.1), ticks };
-        }
-        let (low, high) = (floor_125(low), ceil_125(high));
-        return Scale { log, low, high, ticks: log_ticks(low, high) };
-    }
-    match quantity {
-        Quantity::Seconds => Scale { log, low, high: high.max(low + 1.0), ticks: second_ticks(low, high) },
-        Quantity::Share => Scale { log, low: 0.0, high: 1.0, ticks: vec![0.0, 0.25, 0.5, 0.75, 0.9, 1.0] },
-        _ => {
-            let whole = quantity == Quantity::Count;
-            let step = ceil_125(high / 5.0).max(if whole { 1.0 } else { 1e-6 });
-            let steps = (high / step).ceil().max(1.0);
-            let ticks = (0..=steps as u32).map(|n| f64::from(n) * step).collect();
-            Scale { log, low: 0.0, high: steps * step, ticks }
-        }
-    }
-}
-
-/// The largest of 1, 2, 5 times a power of ten that is not above `value`.
-fn floor_125(value: f64) -> f64 {
-    let power = 10f64.powf(value.log10().floor());
-    [5.0, 2.0].into_iter().map(|n| n * power).find(|v| *v <= value * (1.0 + 1e-9)).unwrap_or(power)
-}
-
-/// The smallest of 1, 2, 5 times a power of ten that is not below `value`.
-fn ceil_125(value: f64) -> f64 {
-    if value <= 0.0 {
-        return 0.0;
-    }
-    let power = 10f64.powf(value.log10().floor());
-    [1.0, 2.0, 5.0]
-        .into_iter()
-        .map(|n| n * power)
-        .find(|v| *v >= value * (1.0 - 1e-9))
-        .unwrap_or(10.0 * power)
-}
-
-/// Powers of ten within the range, with their 2 and 5 folds while these are few.
-fn log_ticks(low: f64, high: f64) -> Vec<f64> {
-    let from = low.log10().floor() as i32;
-    let to = high.log10().ceil() as i32;
-    for folds in [&[1.0, 2.0, 5.0][..], &[1.0, 3.0], &[1.0]] {
-        let ticks: Vec<f64> = (from..=to)
-            .flat_map(|power| folds.iter().map(move |fold| fold * 10f64.powi(power)))
-            .filter(|tick| *tick >= low * (1.0 - 1e-9) && *tick <= high * (1.0 + 1e-9))
-            .collect();
-        if ticks.len() <= 9 {
-            return ticks;
-        }
-    }
-    (from..=to).step_by(2).map(|power| 10f64.powi(power)).filter(|t| *t >= low && *t <= high).collect()
-}
-
-/// Round times, at most about ten of them.
-fn second_ticks(low: f64, high: f64) -> Vec<f64> {
-    const STEPS: [f64; 16] = [
-        1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 1_800.0, 3_600.0, 7_200.0,
-        14_400.0, 86_400.0,
-    ];
-    let length = (high - low).max(1.0);
-    let step = STEPS.into_iter().find(|step| length / step <= 10.0).unwrap_or(ceil_125(length / 10.0));
-    let first = (low / step).ceil() as i64;
-    (first..).map(|n| n as f64 * step).take_while(|t| *t <= high.max(low + 1.0) + 1e-9).collect()
-}
-
-/// A short text for a value on an axis.
-fn tick_label(value: f64, quantity: Quantity) -> String {
-    match quantity {
-        Quantity::Seconds => {
-            let seconds = value.round() as u64;
-            match (seconds / 3_600, seconds / 60 % 60, seconds % 60) {
-                (0, 0, s) => format!("{s} s"),
-                (0, m, s) => format!("{m}:{s:02}"),
-                (h, m, s) => format!("{h}:{m:02}:{s:02}"),
-            }
-        }
-        Quantity::Latency | Quantity::LogLatency => without_zeros(&format_millis(value)),
-        Quantity::Count => short_count(value),
-        Quantity::Rate => format!("{}/s", short_count(value)),
-        Quantity::Share => format!("{:.0}%", value * 100.0),
-    }
-}
-
-/// `50.0ms` as `50ms`, `1.50s` as `1.5s`.
-fn without_zeros(text: &str) -> String {
-    let unit = text.find(|c: char| c.is_alphabetic()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(unit);
-    let number =
-        if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { number };
-    format!("{number}{unit}")
-}
-
-fn short_count(value: f64) -> String {
-    for (size, unit) in [(1e9, "G"), (1e6, "M"), (1e4, "k")] {
-        if value >= size {
-            let size = if unit == "k" { 1e3 } else { size };
-            return format!("{}{unit}", super::trim(value / size));
-        }
-    }
-    format_count(value)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -513,33 +355,5 @@ mod tests {
         assert!(thinned.contains(&(1_234.0, Some(999.0))) && thinned.contains(&(2_345.0, Some(0.5))));
         assert!(thinned.iter().any(|(_, y)| y.is_none()));
         assert!(thinned.is_sorted_by(|a, b| a.0 < b.0));
-    }
-
-    #[test]
-    fn axes_have_a_few_round_ticks_from_five_seconds_to_a_day() {
-        for length in [1.0, 5.0, 9.0, 60.0, 600.0, 3_600.0, 86_400.0] {
-            let ticks = second_ticks(0.0, length);
-            assert!((2..=11).contains(&ticks.len()), "{length}: {ticks:?}");
-        }
-        assert_eq!(second_ticks(0.0, 5.0), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
-        let labels =
-            |ticks: &[f64]| ticks.iter().map(|t| tick_label(*t, Quantity::Seconds)).collect::<Vec<_>>();
-        assert_eq!(labels(&second_ticks(0.0, 600.0))[..3], ["0 s", "1:00", "2:00"]);
-        for high in [0.0, 0.3, 1.0, 7.0, 99.0, 12_345.0] {
-            let scale = scale(Quantity::Rate, 0.0, high);
-            assert!(scale.high >= high && (2..=7).contains(&scale.ticks.len()), "{high}: {:?}", scale.ticks);
-        }
-        for (low, high) in [(0.001, 0.001), (0.2, 900.0), (1.0, 3.0), (0.001, 3_600_000.0)] {
-            let ticks = log_ticks(floor_125(low), ceil_125(high));
-            assert!((1..=9).contains(&ticks.len()), "{low}..{high}: {ticks:?}");
-        }
-    }
-
-    #[test]
-    fn ticks_are_written_without_needless_digits() {
-        assert_eq!(tick_label(50.0, Quantity::Latency), "50ms");
-        assert_eq!(tick_label(1_500.0, Quantity::Latency), "1.5s");
-        assert_eq!(tick_label(20_000.0, Quantity::Rate), "20k/s");
-        assert_eq!(tick_label(0.0, Quantity::Count), "0");
     }
 }

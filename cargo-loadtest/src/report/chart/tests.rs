@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
-use super::plot::{Line, Panel, Plot, Quantity};
+use super::axis::Quantity;
+use super::plot::{Line, Panel, Plot};
 use super::*;
 use crate::report::sample;
 

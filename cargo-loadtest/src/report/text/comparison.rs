@@ -49,12 +49,7 @@ fn table(test: &TestComparisonView, paint: Paint) -> String {
             let name = clean::clip(&row.name, 40);
             // Advisory metrics decide nothing: they stand in brackets.
             let name = if row.gate { name } else { format!("({name})") };
-            let reason = row
-                .reason
-                .as_ref()
-                .map(|reason| format!(": {}", clean::clip(reason, 80)))
-                .unwrap_or_default();
-            let verdict = format!("{} {}{reason}", row.mark, row.verdict);
+            let verdict = format!("{} {}", row.mark, row.verdict);
             [name, row.base.clone(), row.head.clone(), row.change.clone(), row.interval.clone(), verdict]
         })
         .collect();
@@ -73,6 +68,10 @@ fn table(test: &TestComparisonView, paint: Paint) -> String {
     for (row, view) in rows.iter().zip(&test.rows) {
         let cells = [&*row[0], &row[1], &row[2], &row[3], &row[4], ""];
         out.push_str(&format!("{}  {}\n", layout(cells), paint.tone(Tone::of_class(view.class), &row[5])));
+        if let Some(reason) = &view.reason {
+            let reason = clean::clip(reason, MESSAGE_COLUMNS);
+            out.push_str(&format!("      {}\n", paint.tone(Tone::Dim, &format!("↳ {reason}"))));
+        }
     }
     if test.rows.iter().any(|row| !row.gate) {
         out.push_str(&format!(

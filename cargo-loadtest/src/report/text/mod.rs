@@ -80,10 +80,15 @@ fn banner(test: &TestData, paint: Paint) -> String {
     let Some((first, rest)) = status.reasons.split_first() else {
         return format!("{}  {}\n", paint.bold(tone, &head), paint.bold(Tone::Plain, &id));
     };
+    let mut lines = first.lines();
     let mut out =
-        format!("{} {}\n", paint.bold(tone, &format!("{head}:")), clean::clip(first, 2 * MESSAGE_COLUMNS));
+        format!("{} {}\n", paint.bold(tone, &format!("{head}:")), lines.next().unwrap_or_default());
+    // Hints and the last output of a process, as they were written.
+    for line in lines {
+        out.push_str(&format!("    {line}\n"));
+    }
     for reason in rest.iter().take(ERRORS) {
-        out.push_str(&format!("  also: {}\n", clean::clip(reason, MESSAGE_COLUMNS)));
+        out.push_str(&format!("  also: {}\n", clean::clip(&clean::line(reason), MESSAGE_COLUMNS)));
     }
     out.push_str(&format!("  {}\n", paint.bold(Tone::Plain, &id)));
     out

@@ -50,15 +50,13 @@ pub(in crate::report) struct RowView {
     pub change: String,
     /// Its 95 % interval.
     pub interval: String,
-    /// The smallest change that could have been found.
-    pub detectable: String,
     /// A symbol for the verdict.
     pub mark: &'static str,
     /// The verdict in words.
     pub verdict: String,
     /// The status class of that.
     pub class: &'static str,
-    /// Why it is not judged.
+    /// Why it is not judged or not certain.
     pub reason: Option<String>,
 }
 
@@ -120,11 +118,6 @@ fn row(metric: &MetricComparison, equivalence: f64) -> RowView {
         _ if value >= 10.0 => format!("×{}", format_count(value.round())),
         _ => format!("{:+.1}%", (value - 1.0) * 100.0),
     };
-    // Whichever way it is stored, what could have been found is a size.
-    let size = |value: f64| match metric.kind {
-        MetricKind::Share => format!("{:.2} pp", value.abs() * 100.0),
-        _ => whole_percent(if value >= 1.0 { value - 1.0 } else { 1.0 - value }),
-    };
     RowView {
         name: clean::line(&metric.name),
         gate: metric.gate,
@@ -135,7 +128,6 @@ fn row(metric: &MetricComparison, equivalence: f64) -> RowView {
             Some((low, high)) => format!("{} … {}", change(low), change(high)),
             None => "–".to_owned(),
         },
-        detectable: metric.detectable.filter(|value| value.is_finite()).map_or_else(|| "–".to_owned(), size),
         mark: verdict_mark(metric.verdict),
         verdict: verdict_text(metric.verdict, equivalence),
         class: class(metric.verdict),

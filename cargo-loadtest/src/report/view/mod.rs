@@ -104,7 +104,7 @@ impl Status {
             let actual =
                 crossed.and_then(|t| t.actual.map(|actual| threshold_value(test, &t.source, actual)));
             let actual = actual.map(|actual| format!(" (was {actual})")).unwrap_or_default();
-            format!("{}{actual}", clean::clip(&clean::line(reason), REASON_COLUMNS))
+            format!("{}{actual}", clean::clip(&clean::block(reason), REASON_COLUMNS))
         });
         Self::of_code(judged.code, reasons.collect())
     }

@@ -357,6 +357,10 @@ pub(in crate::report) fn health(test: &TestData) -> Health {
     let used = test.generator_use();
     let mut generator = Vec::new();
     let mut say = |name: &str, value: String, bad| generator.push((name.to_owned(), value, bad));
+    if test.intervals.is_empty() {
+        // Nothing ran, so nothing is known of how it ran.
+        return Health { generator, service: Vec::new() };
+    }
     let unknown = || "not known on this system".to_owned();
     say(
         "CPU of its cores",
