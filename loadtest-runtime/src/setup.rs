@@ -88,8 +88,7 @@ impl Setup {
 
     /// An HTTP client for preparing things. Its requests are not part of the load and not counted.
     pub fn http(&self) -> Http {
-        let options = Arc::clone(&self.shared.http_options.borrow());
-        Http::new(Rc::new(HttpClient::new(options)), Rc::new(Unrecorded))
+        unrecorded(Arc::clone(&self.shared.http_options.borrow()))
     }
 
     /// Sets the options of the HTTP client that every virtual user gets: time limits, root certificates,
@@ -99,7 +98,12 @@ impl Setup {
     }
 }
 
-/// Requests of setup are no samples.
+/// A client for what comes before and after the load.
+pub(crate) fn unrecorded(options: Arc<HttpOptions>) -> Http {
+    Http::new(Rc::new(HttpClient::new(options)), Rc::new(Unrecorded))
+}
+
+/// Requests of setup and teardown are no samples.
 struct Unrecorded;
 
 impl RecordExchange for Unrecorded {

@@ -5,10 +5,12 @@ mod processes;
 mod subcommand;
 mod trial;
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Mutex, Once, PoisonError};
 use std::{fs, io};
 
 pub use paths::{Named, named};
@@ -29,17 +31,57 @@ pub fn workspace() -> &'static Path {
 /// the same in each run of the same test: what cargo has built stays valid.
 pub fn fixture(name: &str) -> Fixture {
     let test = std::thread::current().name().unwrap_or("main").replace("::", "-");
-    let mut hasher = DefaultHasher::new();
-    workspace().hash(&mut hasher);
-    let place = format!("loadtest-fixtures-{:08x}", hasher.finish() as u32);
-    let path = std::env::temp_dir().join(place).join(format!("{name}-{test}"));
+    let path = place(name, &test);
     if path.exists() {
         fs::remove_dir_all(&path).expect("the copy of the last run can be removed");
     }
+    copied(name, path)
+}
+
+/// A copy of `tests/fixtures/NAME` that tests share which only run it: it is built once for all of them.
+pub fn shared_fixture(name: &str) -> Fixture {
+    // Once, and whole before anyone uses it: tests run side by side, and cargo reads the files.
+    static COPIED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut shared = COPIED.lock().unwrap_or_else(PoisonError::into_inner);
+    let path = place(name, "shared");
+    if shared.contains(name) {
+        return Fixture { path };
+    }
+    let source = workspace().join("tests/fixtures").join(name);
+    for file in files(&path) {
+        if !file.ends_with("Cargo.lock") && !source.join(&file).exists() {
+            fs::remove_file(path.join(file)).expect("what is gone from the fixture can be removed");
+        }
+    }
+    shared.insert(name.to_owned());
+    copied(name, path)
+}
+
+/// Where the copy of a fixture is.
+fn place(name: &str, test: &str) -> PathBuf {
+    let mut hasher = DefaultHasher::new();
+    workspace().hash(&mut hasher);
+    let place = format!("loadtest-fixtures-{:08x}", hasher.finish() as u32);
+    std::env::temp_dir().join(place).join(format!("{name}-{test}"))
+}
+
+fn copied(name: &str, path: PathBuf) -> Fixture {
+    fetch();
     let source = workspace().join("tests/fixtures").join(name);
     copy(&source, &path, 3).unwrap_or_else(|error| panic!("{} can't be copied: {error}", source.display()));
-    fs::copy(workspace().join("Cargo.lock"), path.join("Cargo.lock")).expect("the lock file can be copied");
+    let lock = fs::read(workspace().join("Cargo.lock")).expect("the lock file can be read");
+    write(&path.join("Cargo.lock"), &lock).expect("the lock file can be copied");
     Fixture { path }
+}
+
+/// Downloads, once, what is in the lock file and only fixtures need.
+fn fetch() {
+    static FETCHED: Once = Once::new();
+    FETCHED.call_once(|| {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        // Without a network there may still be enough for this machine; the builds tell what is missing.
+        let _ = run(cargo.args(["fetch", "--locked"]).current_dir(workspace()));
+    });
 }
 
 /// A cargo project in a directory of its own.
@@ -115,10 +157,15 @@ fn copy(from: &Path, to: &Path, depth: usize) -> io::Result<()> {
         } else if entry.file_name() == "Cargo.toml" {
             let up = format!("\"{}", "../".repeat(depth));
             let absolute = format!("\"{}/", workspace().display());
-            fs::write(target, fs::read_to_string(source)?.replace(&up, &absolute))?;
+            write(&target, fs::read_to_string(source)?.replace(&up, &absolute).as_bytes())?;
         } else {
-            fs::copy(source, target)?;
+            write(&target, &fs::read(source)?)?;
         }
     }
     Ok(())
+}
+
+/// Writes a file unless it is so already: cargo would build again what was written.
+fn write(path: &Path, contents: &[u8]) -> io::Result<()> {
+    if fs::read(path).is_ok_and(|now| now == contents) { Ok(()) } else { fs::write(path, contents) }
 }

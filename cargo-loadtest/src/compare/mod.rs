@@ -96,6 +96,8 @@ pub struct Comparison {
     pub min_effect: f64,
     /// Half-width of "unchanged", as a share: 0.25.
     pub equivalence: f64,
+    /// The same of errors and drops, as a difference of shares: 0.001 is 0.1 percentage points.
+    pub share_equivalence: f64,
     /// One-sided error rate: 0.05.
     pub alpha: f64,
     /// Assumed spread between sessions, as a share: 0.05.
@@ -214,6 +216,7 @@ fn compare_with(name: Option<&str>, base: &RunData, head: &RunData) -> Compariso
         head: side(head, None),
         min_effect: rule.decision.smallest_effect,
         equivalence: rule.decision.equivalence,
+        share_equivalence: rule.points,
         alpha: rule.decision.alpha,
         session_spread: rule.session_spread,
         warnings,

@@ -525,6 +525,7 @@ fn comparison(run: &RunData, base: &RunData) -> Comparison {
         head: side(run, None),
         min_effect: 0.25,
         equivalence: 0.25,
+        share_equivalence: 0.001,
         alpha: 0.05,
         session_spread: 0.05,
         warnings: vec!["the body of the test has changed since the baseline".to_owned()],

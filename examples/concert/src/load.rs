@@ -58,6 +58,18 @@ async fn open(setup: Setup) -> Result<Target> {
     Ok(Target { service, tokens })
 }
 
+/// Says how many requests the service has counted; the summary must say the same.
+async fn close(target: &Target) -> Result<()> {
+    let response = target.service.http().get(target.service.url("/stats")).send().await?;
+    let stats = response.json::<Value>()?;
+    let (total, batches) = (stats["total"].as_u64(), stats["requests"]["/tokens/batch"].as_u64());
+    let Some((total, batches)) = total.zip(batches) else {
+        return Err(Error::msg(format!("no counts: {} {}", response.status(), response.text()?)));
+    };
+    eprintln!("the service counted {} requests", total - batches);
+    Ok(())
+}
+
 /// A visitor's whole way: token → schedules → seats → reservation → payment, with time to think between.
 #[load_test(
     start_vus = 0,
@@ -69,6 +81,7 @@ async fn open(setup: Setup) -> Result<Target> {
     ],
     binaries = ["concert"],
     setup = open,
+    teardown = close,
 )]
 async fn buy_ticket(vu: &mut Vu, target: &Target) -> Result<()> {
     let url = |path: &str| target.service.url(path);
@@ -100,6 +113,7 @@ async fn buy_ticket(vu: &mut Vu, target: &Target) -> Result<()> {
     thresholds = ["queue_wait: p(95)<5s", "http_req_failed: rate<1%"],
     binaries = ["concert"],
     setup = open,
+    teardown = close,
 )]
 async fn queue_spike(vu: &mut Vu, target: &Target) -> Result<()> {
     let user = 1 + vu.rng().range(0..u64::from(crate::USERS));
@@ -133,6 +147,7 @@ async fn queue_spike(vu: &mut Vu, target: &Target) -> Result<()> {
     ],
     binaries = ["concert"],
     setup = open,
+    teardown = close,
 )]
 async fn payment_soak(vu: &mut Vu, target: &Target) -> Result<()> {
     let visitor = vu.rng().pick(&target.tokens).ok_or_else(|| Error::msg("no users"))?;

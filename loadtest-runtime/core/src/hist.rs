@@ -6,14 +6,15 @@
 
 use std::fmt;
 
-use hdrhistogram::Histogram;
 use serde::de::{self, Deserializer};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
+use self::counts::Counts;
 use crate::Error;
 
 mod codec;
+mod counts;
 
 /// The largest value that is kept apart: 2⁴², 50 days in microseconds.
 pub const MAX_VALUE: u64 = 1 << 42;
@@ -28,17 +29,18 @@ const MAX_INDEX: u64 = index_of(MAX_VALUE);
 
 /// A histogram of values from 0 to [`MAX_VALUE`].
 ///
-/// It takes no memory beyond itself until the first value, 16 KiB for values below 2,048, and 8 KiB for
-/// each further power of two that was seen.
+/// It takes no memory beyond itself until the first value. One that is recorded into takes 16 KiB for
+/// values below 2,048, and 8 KiB for each further power of two that was seen. One that was decoded, or made
+/// by [`Hist::compact`], takes 8 bytes for each bucket that holds something, until something is added to it.
 #[derive(Clone, Default)]
 pub struct Hist {
-    counts: Option<Histogram<u64>>,
+    counts: Counts,
     clamped: u64,
 }
 
 impl Hist {
-    /// Counts one value, rounded to the nearest integer. Allocates only when the value is larger than
-    /// every one before.
+    /// Counts one value, rounded to the nearest integer. Allocates only when it is the first that is
+    /// recorded here, or larger than every one before.
     pub fn record(&mut self, value: f64) {
         self.record_n(value, 1);
     }
@@ -54,20 +56,24 @@ impl Hist {
             self.clamped = self.clamped.saturating_add(n);
         }
         // `as` saturates and turns NaN to 0.
-        self.add((value.round() as u64).min(MAX_VALUE), n);
+        self.counts.add(index_of((value.round() as u64).min(MAX_VALUE)), n);
     }
 
     /// Adds the values of another histogram. The result is the same as if they had been recorded here.
     pub fn merge(&mut self, other: &Hist) {
         self.clamped = self.clamped.saturating_add(other.clamped);
-        for (index, n) in other.buckets() {
-            self.add(lowest_of(index), n);
-        }
+        self.counts.merge(&other.counts);
+    }
+
+    /// A copy that takes as little memory as a decoded one: for what is kept rather than recorded into.
+    #[must_use]
+    pub fn compact(&self) -> Hist {
+        Hist { counts: Counts::sparse(self.counts.buckets()), clamped: self.clamped }
     }
 
     /// How many values were recorded, clamped ones included.
     pub fn count(&self) -> u64 {
-        self.counts.as_ref().map_or(0, Histogram::len)
+        self.counts.total()
     }
 
     /// How many of them did not fit: negative, not a number, or above [`MAX_VALUE`].
@@ -113,7 +119,7 @@ impl Hist {
     /// The buckets that hold something, in ascending order: the value in the middle of the bucket, and
     /// how many values it holds. Below 2,048 the middle is the value itself.
     pub fn iter(&self) -> impl Iterator<Item = (f64, u64)> {
-        self.buckets().map(|(index, n)| (middle_of(index), n))
+        self.counts.buckets().map(|(index, n)| (middle_of(index), n))
     }
 
     /// How many values were at most `value`; those in the same bucket count, as they can't be told apart.
@@ -122,42 +128,19 @@ impl Hist {
             return 0;
         }
         let last = index_of((value.floor() as u64).min(MAX_VALUE));
-        self.buckets().take_while(|(index, _)| *index <= last).fold(0, |sum, (_, n)| sum.saturating_add(n))
+        let below = self.counts.buckets().take_while(|(index, _)| *index <= last);
+        below.fold(0, |sum, (_, n)| sum.saturating_add(n))
     }
 
     /// Forgets every value but keeps the memory, for histograms that are filled again and again.
     pub fn reset(&mut self) {
-        if let Some(counts) = &mut self.counts {
-            counts.reset();
-        }
+        self.counts.reset();
         self.clamped = 0;
     }
 
     /// Whether nothing was recorded.
     pub fn is_empty(&self) -> bool {
         self.count() == 0
-    }
-
-    /// Counts an integer that is at most [`MAX_VALUE`].
-    fn add(&mut self, value: u64, n: u64) {
-        if self.counts.is_none() {
-            // Three digits are within the 0 to 5 that the constructor takes, so this can't fail.
-            self.counts = Histogram::new(3).ok();
-        }
-        if let Some(counts) = &mut self.counts {
-            // An auto-resizing histogram takes every value up to 2⁶², so this can't fail either.
-            let recorded = counts.record_n(value, n);
-            debug_assert!(recorded.is_ok(), "{value} was refused");
-        }
-    }
-
-    /// Index and count of the buckets that hold something, in ascending order.
-    fn buckets(&self) -> impl Iterator<Item = (u64, u64)> {
-        let filled = self.counts.as_ref().filter(|counts| !counts.is_empty());
-        filled
-            .into_iter()
-            .flat_map(Histogram::iter_recorded)
-            .map(|bucket| (index_of(bucket.value_iterated_to()), bucket.count_at_value()))
     }
 }
 
@@ -184,10 +167,10 @@ fn middle_of(index: u64) -> f64 {
     lowest_of(index) as f64 + (width - 1) as f64 / 2.0
 }
 
-/// Equal if they hold the same; how much memory they have reserved does not matter.
+/// Equal if they hold the same; how they store it does not matter.
 impl PartialEq for Hist {
     fn eq(&self, other: &Self) -> bool {
-        self.clamped == other.clamped && self.count() == other.count() && self.buckets().eq(other.buckets())
+        self.clamped == other.clamped && self.counts.buckets().eq(other.counts.buckets())
     }
 }
 
@@ -212,7 +195,7 @@ impl Hist {
         let mut bytes = Vec::new();
         codec::put_varint(&mut bytes, self.clamped);
         let mut next = 0;
-        for (index, n) in self.buckets() {
+        for (index, n) in self.counts.buckets() {
             let gap = (index - next) << 1;
             if n == 1 {
                 codec::put_varint(&mut bytes, gap);
@@ -228,15 +211,14 @@ impl Hist {
     /// Reads the text form.
     ///
     /// # Errors
-    /// If the text is not one that [`Hist::encode`] can have written. However hostile it is, it takes no
-    /// more memory than a full histogram.
+    /// If the text is not one that [`Hist::encode`] can have written. However hostile it is, the histogram
+    /// takes no more memory than a full one.
     pub fn decode(text: &str) -> Result<Hist, Error> {
         let broken = |what: &str| Error::new(format!("the histogram is damaged: {what}"));
         let bytes = codec::decode_base64(text).ok_or_else(|| broken("not base64"))?;
         let mut input = bytes.as_slice();
         let clamped = codec::take_varint(&mut input).ok_or_else(|| broken("cut short"))?;
-        let mut hist = Hist { counts: None, clamped };
-        let (mut next, mut total) = (0u64, 0u64);
+        let (mut buckets, mut next, mut total) = (Vec::new(), 0u64, 0u64);
         while !input.is_empty() {
             let head = codec::take_varint(&mut input).ok_or_else(|| broken("cut short"))?;
             let n = if head & 1 == 0 {
@@ -250,13 +232,13 @@ impl Hist {
             if index > MAX_INDEX {
                 return Err(broken("a value out of range"));
             }
-            hist.add(lowest_of(index), n);
+            buckets.push((index, n));
             next = index + 1;
         }
-        if hist.clamped > total {
+        if clamped > total {
             return Err(broken("more values clamped than recorded"));
         }
-        Ok(hist)
+        Ok(Hist { counts: Counts::sparse(buckets.into_iter()), clamped })
     }
 }
 

@@ -9,5 +9,7 @@ pub(crate) mod custom;
 pub(crate) mod errors;
 pub(crate) mod recorder;
 pub(crate) mod sample;
+#[cfg(test)]
+mod tests;
 
 pub use custom::{Counter, Gauge, Rate, Trend};

@@ -366,3 +366,11 @@ fn insert(tags: &mut Tags, tag: &str, value: &str) {
 fn offset_ms(start: Instant, at: Instant) -> u32 {
     u32::try_from(at.saturating_duration_since(start).as_millis()).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+impl Recorder {
+    /// How many series this worker tells apart.
+    pub(crate) fn series_count(&self) -> usize {
+        self.series.len()
+    }
+}

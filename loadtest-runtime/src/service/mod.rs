@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 pub use child::ServiceBuilder;
 
 use crate::error::Result;
+use crate::http::Http;
 
 /// A running service.
 #[derive(Debug)]
@@ -47,6 +48,12 @@ impl Service {
     /// The process id, of a child process.
     pub fn pid(&self) -> Option<u32> {
         self.info.pid
+    }
+
+    /// An HTTP client for `teardown`: asks the service what is true after the load. Its requests are not part
+    /// of the load and not counted. Virtual users have [`Vu::http`](crate::Vu::http).
+    pub fn http(&self) -> Http {
+        crate::setup::unrecorded(Arc::default())
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn block(comparison: &Comparison, paint: Paint) -> String {
     for test in &comparison.tests {
         out.push('\n');
         let id = clean::clip(&clean::line(&test.id), MESSAGE_COLUMNS);
-        let test = TestComparisonView::new(test, comparison.equivalence);
+        let test = TestComparisonView::new(test, comparison);
         let verdict = paint.bold(Tone::of_class(test.class), &test.verdict);
         out.push_str(&format!("  {}: {verdict}\n", paint.bold(Tone::Plain, &id)));
         for reason in &test.reasons {

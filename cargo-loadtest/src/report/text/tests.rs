@@ -26,7 +26,7 @@ fn the_summary_is_one_that_k6_users_know() {
     let (run, _, comparison) = sample::concert();
     let text = summary(&run, Some(&comparison), &TextOptions::default());
     insta::assert_snapshot!(text, @r#"
-    ✗ REGRESSED. One stored run against one fresh run: baseline `main` (91bd02e55, 3 days older)
+    ✗ REGRESSED. One stored run against one fresh run, which tells changes above 25% and nothing smaller: baseline `main` (91bd02e55, 3 days older)
 
     ✗ FAILED: threshold failed: http_req_failed: rate<0.01 (was 2.25%)
       concert/concert/tests::reserve_seat
@@ -99,8 +99,8 @@ fn the_summary_is_one_that_k6_users_know() {
         setup.......................: 420ms
         load........................: 5.00s
 
-    COMPARISON  One stored run against one fresh run: baseline `main` (91bd02e55, 3 days older)
-      Sees changes above 25%, nothing smaller: “no change above 25%” does not mean that nothing changed. Runs made at different times differ by themselves; 5% between sessions is assumed.
+    COMPARISON  One stored run against one fresh run, which tells changes above 25% and nothing smaller: baseline `main` (91bd02e55, 3 days older)
+      “no change above 25%” does not mean that nothing changed. Runs made at different times differ by themselves; 5% between sessions is assumed.
       verdict: REGRESSED
       warning: the body of the test has changed since the baseline
 
@@ -184,7 +184,7 @@ fn an_inconclusive_comparison_says_not_verified_before_anything_else() {
     comparison.base.commit = None;
     let text = summary(&run, Some(&comparison), &TextOptions::default());
     insta::assert_snapshot!(head(&text, 3), @r#"
-    ? NOT VERIFIED: inconclusive. One stored run against one fresh run: baseline `main` (revision not known, 3 days older)
+    ? NOT VERIFIED: inconclusive. One stored run against one fresh run, which tells changes above 25% and nothing smaller: baseline `main` (revision not known, 3 days older)
 
     ✓ PASSED  concert/concert/tests::reserve_seat
     "#);

@@ -67,10 +67,10 @@ impl ComparisonView {
         let same = whole_percent(comparison.equivalence);
         let (mode, power) = match comparison.mode {
             Mode::Stored => (
-                "One stored run against one fresh run",
+                format!("One stored run against one fresh run, which tells changes above {effect} and nothing smaller"),
                 format!(
-                    "Sees changes above {effect}, nothing smaller: “{}” does not mean that nothing changed. Runs made \
-                     at different times differ by themselves; {} between sessions is assumed.",
+                    "“{}” does not mean that nothing changed. Runs made at different times differ by \
+                     themselves; {} between sessions is assumed.",
                     verdict_text(Verdict::Unchanged, comparison.equivalence),
                     whole_percent(comparison.session_spread),
                 ),
@@ -96,17 +96,17 @@ impl ComparisonView {
 
 impl TestComparisonView {
     /// The texts for a test of a comparison.
-    pub(in crate::report) fn new(test: &TestComparison, equivalence: f64) -> Self {
+    pub(in crate::report) fn new(test: &TestComparison, comparison: &Comparison) -> Self {
         Self {
-            verdict: verdict_text(test.verdict, equivalence),
+            verdict: verdict_text(test.verdict, comparison.equivalence),
             class: class(test.verdict),
             reasons: test.reasons.iter().map(|text| clean::line(text)).collect(),
-            rows: test.metrics.iter().map(|metric| row(metric, equivalence)).collect(),
+            rows: test.metrics.iter().map(|metric| row(metric, comparison)).collect(),
         }
     }
 }
 
-fn row(metric: &MetricComparison, equivalence: f64) -> RowView {
+fn row(metric: &MetricComparison, comparison: &Comparison) -> RowView {
     let value = |value: Option<f64>| match (value, metric.kind) {
         (None, _) => "no data".to_owned(),
         (Some(value), MetricKind::Latency) => format_millis(value),
@@ -114,7 +114,8 @@ fn row(metric: &MetricComparison, equivalence: f64) -> RowView {
         (Some(value), MetricKind::Share) => format_percent(value),
     };
     let change = |value: f64| match metric.kind {
-        MetricKind::Share => format!("{:+.2} pp", value * 100.0),
+        // Adding zero turns a rounded −0 into 0.
+        MetricKind::Share => format!("{:+.2} pp", (value * 10_000.0).round() / 100.0 + 0.0),
         _ if value >= 10.0 => format!("×{}", format_count(value.round())),
         _ => format!("{:+.1}%", (value - 1.0) * 100.0),
     };
@@ -129,7 +130,12 @@ fn row(metric: &MetricComparison, equivalence: f64) -> RowView {
             None => "–".to_owned(),
         },
         mark: verdict_mark(metric.verdict),
-        verdict: verdict_text(metric.verdict, equivalence),
+        verdict: match (metric.verdict, metric.kind) {
+            (Verdict::Unchanged, MetricKind::Share) => {
+                format!("no change above {} pp", comparison.share_equivalence * 100.0)
+            }
+            (verdict, _) => verdict_text(verdict, comparison.equivalence),
+        },
         class: class(metric.verdict),
         reason: metric.reason.as_deref().map(clean::line),
     }

@@ -268,7 +268,7 @@ impl TestView {
         let anchor = format!("test-{}", index + 1);
         let compared = comparison
             .and_then(|comparison| Some((comparison, comparison.tests.iter().find(|t| t.id == document.id)?)))
-            .map(|(comparison, test)| TestComparisonView::new(test, comparison.equivalence));
+            .map(|(comparison, test)| TestComparisonView::new(test, comparison));
         let input = Input { test, base, max_points: detail.points, max_rows: detail.chart_rows };
         let charts = |section: Section| -> anyhow::Result<Vec<ChartView>> {
             let mut views = Vec::new();

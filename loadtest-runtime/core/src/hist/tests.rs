@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use hdrhistogram::Histogram;
 
 fn hist(values: impl IntoIterator<Item = f64>) -> Hist {
     let mut hist = Hist::default();
@@ -31,6 +32,14 @@ fn lognormal(n: usize, sigma: f64) -> Vec<f64> {
         .collect()
 }
 
+/// Bytes beyond the histogram itself.
+fn memory(hist: &Hist) -> usize {
+    match &hist.counts {
+        Counts::Sparse(buckets) => size_of_val(&**buckets),
+        Counts::Dense(counts) => size_of_val(&**counts) + counts.distinct_values() * 8,
+    }
+}
+
 #[test]
 fn the_example_of_the_load_model() {
     let hist = hist([0, 100, 30, 80, 70, 60, 50, 40, 90, 20].map(|value| f64::from(value) * 1_000.0));
@@ -58,7 +67,7 @@ fn without_values_there_is_nothing_to_tell() {
     let hist = Hist::default();
     assert_eq!((hist.quantile(0.5), hist.mean(), hist.count(), hist.clamped()), (None, None, 0, 0));
     assert_eq!(hist.iter().count(), 0);
-    assert!(hist.counts.is_none(), "an empty histogram has no memory");
+    assert_eq!(memory(&hist), 0, "an empty histogram has no memory");
     let one = self::hist([7.0]);
     assert_eq!((one.quantile(0.99), one.quantile(f64::NAN)), (Some(7.0), None));
 }
@@ -89,7 +98,6 @@ fn indices_are_those_of_the_histogram_underneath() {
 
 #[test]
 fn memory_grows_only_with_new_magnitudes() {
-    let memory = |hist: &Hist| hist.counts.as_ref().map_or(0, Histogram::distinct_values) * 8;
     let mut hist = hist([20_000.0]);
     let full = memory(&hist);
     assert!(full <= 49 * 1_024, "{full}");
@@ -101,6 +109,43 @@ fn memory_grows_only_with_new_magnitudes() {
     assert_eq!((memory(&hist), hist.count(), hist.clamped()), (full, 1, 0));
     hist.record(3_600e6);
     assert!(memory(&hist) <= 188 * 1_024, "{}", memory(&hist));
+}
+
+#[test]
+fn what_is_kept_takes_eight_bytes_for_each_bucket() {
+    let dense = hist(lognormal(200, 0.5));
+    let buckets = dense.iter().count();
+    let mut decoded = Hist::decode(&dense.encode()).expect("our own text");
+    for sparse in [&decoded, &dense.compact(), &decoded.compact(), &decoded.clone()] {
+        assert_eq!(memory(sparse), 8 * buckets);
+        assert_eq!(*sparse, dense);
+    }
+    // A sum of one part is still small; more parts are added up in an array, whose memory stays.
+    let mut sum = Hist::default();
+    sum.merge(&dense);
+    assert_eq!(memory(&sum), 8 * buckets);
+    sum.merge(&Hist::default());
+    sum.merge(&decoded);
+    assert_eq!(memory(&sum), memory(&dense));
+    sum.reset();
+    assert_eq!((memory(&sum), &sum), (memory(&dense), &Hist::default()));
+    sum.merge(&decoded);
+    assert_eq!((memory(&sum), &sum), (memory(&dense), &dense));
+    // Recording makes an array of it too.
+    decoded.record(20_000.0);
+    assert_eq!((memory(&decoded), decoded.count()), (memory(&dense), 201));
+    decoded.compact().reset();
+    assert_eq!(memory(&Hist::default().compact()), 0);
+}
+
+#[test]
+fn counts_too_large_for_a_short_list_are_kept_as_they_are() {
+    let mut hist = hist([1.0]);
+    hist.record_n(1e9, u64::from(u32::MAX) + 1);
+    for copy in [hist.compact(), Hist::decode(&hist.encode()).expect("our own text")] {
+        assert_eq!(copy, hist);
+        assert_eq!(memory(&copy), memory(&hist));
+    }
 }
 
 #[test]
@@ -209,6 +254,39 @@ proptest! {
         prop_assert_eq!(Hist::decode(&hist.encode()), Ok(hist.clone()));
         let json = serde_json::to_string(&hist).expect("serialises");
         prop_assert_eq!(serde_json::from_str::<Hist>(&json).expect("parses"), hist);
+    }
+
+    #[test]
+    fn both_representations_give_the_same_answers(
+        values in proptest::collection::vec((-10.0..1e13f64, prop_oneof![1u64..5, any::<u64>()]), 0..60),
+        more in proptest::collection::vec(-10.0..1e5f64, 0..20), q in 0.0..=1.0f64, limit in -10.0..1e13f64,
+    ) {
+        let mut dense = Hist::default();
+        // A text holds at most 2⁶⁴ − 1 values.
+        values.iter().for_each(|(value, n)| dense.record_n(*value, (*n >> 6).max(1)));
+        let other = hist(more.iter().copied());
+        for sparse in [dense.compact(), Hist::decode(&dense.encode()).expect("our own text")] {
+            prop_assert_eq!(&sparse, &dense);
+            prop_assert_eq!(format!("{sparse:?}"), format!("{dense:?}"));
+            prop_assert_eq!(sparse.encode(), dense.encode());
+            prop_assert_eq!((sparse.count(), sparse.clamped(), sparse.is_empty()), (dense.count(), dense.clamped(), dense.is_empty()));
+            prop_assert_eq!((sparse.quantile(q), sparse.mean()), (dense.quantile(q), dense.mean()));
+            prop_assert_eq!(sparse.count_at_or_below(limit), dense.count_at_or_below(limit));
+            prop_assert!(sparse.iter().eq(dense.iter()));
+            let mut recorded = (sparse.clone(), dense.clone());
+            more.iter().for_each(|value| { recorded.0.record(*value); recorded.1.record(*value); });
+            prop_assert_eq!(&recorded.0, &recorded.1);
+            // Each way to merge: list or array into list or array.
+            for other in [&other, &other.compact()] {
+                for mut sum in [sparse.clone(), dense.clone()] {
+                    sum.merge(other);
+                    prop_assert_eq!(&sum, &recorded.1);
+                }
+                let mut sum = (*other).clone();
+                sum.merge(&sparse);
+                prop_assert_eq!(&sum, &recorded.1);
+            }
+        }
     }
 
     #[test]
