@@ -44,7 +44,10 @@ pub const EXIT_CODES: &[(ExitCode, &str)] = &[
     ),
     (ExitCode::Inconclusive, "not known whether it regressed, or not comparable (--inconclusive fail)"),
     (ExitCode::Regressed, "regressed against the baseline"),
-    (ExitCode::ThresholdsFailed, "a threshold or a teardown failed, or no iteration succeeded"),
+    (
+        ExitCode::ThresholdsFailed,
+        "a threshold or a teardown failed, a service died, or no iteration succeeded",
+    ),
     (ExitCode::BuildFailed, "cargo could not build the tests"),
     (ExitCode::Interrupted, "interrupted by Ctrl-C or a signal"),
     (ExitCode::SetupFailed, "a setup or a registration failed, before any load"),
@@ -205,6 +208,10 @@ fn test_findings(test: &TestFacts<'_>) -> Vec<(ExitCode, String)> {
         End::Crashed { reason } => found.push((ExitCode::Crashed, format!("{id}: crashed: {reason}"))),
     }
     found.extend(test.invalid.iter().map(|reason| (ExitCode::Invalid, format!("{id}: invalid: {reason}"))));
+    // Before what follows from it.
+    found.extend(
+        outcome.services_died.iter().map(|died| (ExitCode::ThresholdsFailed, format!("{id}: {died}"))),
+    );
     if outcome.end == End::Completed && test.succeeded == 0 {
         found.push((
             ExitCode::ThresholdsFailed,
@@ -285,6 +292,7 @@ mod tests {
             (ended(End::Completed, |o| o.thresholds = vec![threshold(false, false)]), &[], 1, 99),
             (ended(End::Completed, |o| o.thresholds = vec![threshold(false, false)]), &invalid, 1, 96),
             (ended(End::Completed, |o| o.teardown_error = Some("x".to_owned())), &[], 1, 99),
+            (ended(End::Completed, |o| o.services_died = vec!["x".to_owned()]), &[], 1, 99),
             (ended(End::Interrupted, |o| o.thresholds = vec![threshold(false, false)]), &[], 1, 105),
             (ended(End::Interrupted, |_| {}), &[], 0, 105),
             (ended(End::SetupFailed { reason: reason() }, |_| {}), &[], 0, 107),

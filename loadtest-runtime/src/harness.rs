@@ -6,7 +6,6 @@
 
 mod libtest;
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -60,7 +59,8 @@ pub fn entry() {
 pub fn main() -> ExitCode {
     match run_for_subcommand() {
         None => {
-            let names: Vec<_> = inventory::iter::<Registration>.into_iter().map(registry::entry_name).collect();
+            let names: Vec<_> =
+                inventory::iter::<Registration>.into_iter().map(registry::entry_name).collect();
             let answer = libtest::answer(std::env::args().skip(1), names);
             // Whoever has closed the pipe does not want the answer.
             let _ = std::io::stdout().write_all(answer.as_bytes());
@@ -97,7 +97,10 @@ fn serve(address: &str, token: String) -> Result<(), String> {
         Err(error) => return Err(format!("no request came: {error}")),
     };
     if !wire::VERSIONS.contains(&request.version) {
-        return Err(format!("the subcommand speaks version {}, which this runtime does not", request.version));
+        return Err(format!(
+            "the subcommand speaks version {}, which this runtime does not",
+            request.version
+        ));
     }
     match request.mode {
         Mode::List => {
@@ -122,10 +125,9 @@ fn run_test(request: &Request, link: &Link, reader: TcpStream, over: &Arc<Atomic
     let listener =
         Listener { services: services.clone(), stop: stop.clone(), go: go_to, over: Arc::clone(over) };
     let began = clock::now();
-    let mut test = Test { request, link, services, stop, stopped, outcome: empty_outcome() };
-    let spawned = std::thread::Builder::new()
-        .name("loadtest-link".to_owned())
-        .spawn(move || listener.listen(reader));
+    let mut test = Test { request, link, services, stop, stopped, outcome: TestOutcome::new(End::Completed) };
+    let spawned =
+        std::thread::Builder::new().name("loadtest-link".to_owned()).spawn(move || listener.listen(reader));
     let end = match spawned {
         Ok(_) => test.run(&go, began),
         Err(error) => End::SetupFailed { reason: format!("no thread for the link: {error}") },
@@ -133,24 +135,6 @@ fn run_test(request: &Request, link: &Link, reader: TcpStream, over: &Arc<Atomic
     test.services.kill_all();
     test.outcome.end = end;
     test.outcome
-}
-
-fn empty_outcome() -> TestOutcome {
-    TestOutcome {
-        end: End::Completed,
-        teardown_error: None,
-        workloads: BTreeMap::new(),
-        thresholds: Vec::new(),
-        errors: Vec::new(),
-        metrics: Vec::new(),
-        load_seconds: 0.0,
-        setup_seconds: 0.0,
-        scenarios: BTreeMap::new(),
-        folded_series: 0,
-        clamped_values: 0,
-        workers: 0,
-        warnings: Vec::new(),
-    }
 }
 
 /// The thread that hears the subcommand.
@@ -352,16 +336,14 @@ impl Test<'_> {
             http,
         };
         let died = Arc::new(Mutex::new(Vec::new()));
-        let audience = Wire {
-            link: self.link.clone(),
-            services: self.services.clone(),
-            died: Arc::clone(&died),
-        };
+        let audience =
+            Wire { link: self.link.clone(), services: self.services.clone(), died: Arc::clone(&died) };
         self.link.tell(&FromTest::State { phase: Phase::Running });
         let outcome = scheduler::run(plan, &self.stop, Box::new(audience))
             .map_err(|error| format!("the load could not be started: {error}"))?;
         self.outcome.workers = workers as u32;
-        self.outcome.warnings.extend(died.lock().unwrap_or_else(PoisonError::into_inner).drain(..));
+        self.outcome.services_died =
+            std::mem::take(&mut *died.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(self.take(outcome))
     }
 
@@ -415,9 +397,8 @@ fn tear_down(runtime: &tokio::runtime::Runtime, parts: &[Part], data: &[Shared])
 
 /// Turns a panic of the user's code into an error; the panic itself has been shown on stderr.
 fn caught<T>(what: &str, run: impl FnOnce() -> T) -> Result<T, String> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).map_err(|panic| {
-        format!("{what} panicked: {}", crate::panics::message(panic.as_ref()))
-    })
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(run))
+        .map_err(|panic| format!("{what} panicked: {}", crate::panics::message(panic.as_ref())))
 }
 
 /// Tells the subcommand about the load.

@@ -331,6 +331,10 @@ impl Monitor {
             stopping_told: false,
         };
         monitor.before = monitor.look();
+        // How long it took to seat everyone is no stall of the load.
+        for health in &monitor.health {
+            health.take_stall();
+        }
         monitor
     }
 
@@ -350,7 +354,11 @@ impl Monitor {
             cpu: None,
             steal: None,
             rss_bytes: process::resident_bytes(std::process::id()),
-            max_stall_ms: self.health.iter().map(|health| clock::millis(health.take_stall())).fold(0.0, f64::max),
+            max_stall_ms: self
+                .health
+                .iter()
+                .map(|health| clock::millis(health.take_stall()))
+                .fold(0.0, f64::max),
             lost_samples: self.lost.load(Ordering::Relaxed),
         };
         // The last interval may be of any length, and after a delay intervals are closed in a row.
@@ -372,10 +380,11 @@ impl Monitor {
             Some(now?.saturating_sub(before?).as_secs_f64() / seconds)
         };
         interval.generator.cpu = cores(now.cpu, before.cpu).map(|cores| cores / self.workers as f64);
-        interval.generator.steal = now.stolen.zip(before.stolen).and_then(|((stolen, all), (stolen_0, all_0))| {
-            let span = all.saturating_sub(all_0);
-            (span > 0).then(|| stolen.saturating_sub(stolen_0) as f64 / span as f64)
-        });
+        interval.generator.steal =
+            now.stolen.zip(before.stolen).and_then(|((stolen, all), (stolen_0, all_0))| {
+                let span = all.saturating_sub(all_0);
+                (span > 0).then(|| stolen.saturating_sub(stolen_0) as f64 / span as f64)
+            });
         interval.service = self.audience.service_pid().and_then(|pid| {
             let cpu_cores = cores(now.service, before.service)?;
             Some(ProcessState { cpu_cores, rss_bytes: process::resident_bytes(pid)? })
@@ -384,7 +393,8 @@ impl Monitor {
 
     /// Whether no scenario starts iterations any more. None planned is not enough: a ramp may begin at 0.
     fn is_stopping(&self, interval: &Interval) -> bool {
-        let elapsed = Duration::try_from_secs_f64(interval.index as f64 + interval.seconds).unwrap_or_default();
+        let elapsed =
+            Duration::try_from_secs_f64(interval.index as f64 + interval.seconds).unwrap_or_default();
         let told_to_stop = self.stop.borrow().is_some();
         self.running.iter().all(|scenario| {
             let planned = scenario.seats.counters().planned.load(Ordering::Relaxed);
@@ -427,3 +437,6 @@ impl Observer for Monitor {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -109,7 +109,10 @@ pub struct Vu {
 
 impl std::fmt::Debug for Vu {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Vu").field("id", &self.core.id).field("iteration", &self.iteration).finish_non_exhaustive()
+        f.debug_struct("Vu")
+            .field("id", &self.core.id)
+            .field("iteration", &self.iteration)
+            .finish_non_exhaustive()
     }
 }
 
@@ -166,21 +169,21 @@ impl Vu {
     /// The HTTP client of this virtual user. The handle can be cloned for requests at the same time; what it
     /// measures after the iteration has ended is discarded.
     pub fn http(&mut self) -> Http {
-        let core = &self.core;
-        let exchanges = self
-            .exchanges
-            .get_or_insert_with(|| Rc::new(ExchangeRecorder { core: Rc::clone(core), epoch: core.epoch.get() }));
-        let exchanges = Rc::clone(exchanges);
+        let exchanges = self.recorder_of_exchanges();
         Http::new(Rc::clone(&self.client), exchanges)
+    }
+
+    fn recorder_of_exchanges(&mut self) -> Rc<ExchangeRecorder> {
+        let core = &self.core;
+        let new = || Rc::new(ExchangeRecorder { core: Rc::clone(core), epoch: core.epoch.get() });
+        Rc::clone(self.exchanges.get_or_insert_with(new))
     }
 
     /// Measures requests that your own [`reqwest::Client`] makes: proxies, middlewares, anything that the
     /// built-in client can't do. Connection phases are not visible from outside and count as zero.
     #[cfg(feature = "reqwest")]
     pub fn http_with(&mut self, client: &reqwest::Client) -> crate::http::ReqwestHttp {
-        let core = Rc::clone(&self.core);
-        let epoch = core.epoch.get();
-        crate::http::ReqwestHttp::new(client, Rc::new(ExchangeRecorder { core, epoch }))
+        crate::http::ReqwestHttp::new(client, self.recorder_of_exchanges())
     }
 
     /// Thinks: waits without holding up anyone else.
@@ -420,3 +423,6 @@ async fn one_iteration(
     }
     ended
 }
+
+#[cfg(test)]
+mod tests;

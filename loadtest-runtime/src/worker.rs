@@ -51,8 +51,8 @@ pub(crate) struct Health {
 
 impl Health {
     fn new() -> Self {
-        let stall_micros = AtomicU64::new(0);
-        Self { born: clock::now(), due_micros: AtomicU64::new(u64::MAX), stall_micros }
+        let due_micros = AtomicU64::new(FLUSH_EVERY.as_micros() as u64);
+        Self { born: clock::now(), due_micros, stall_micros: AtomicU64::new(0) }
     }
 
     fn micros(&self, at: Instant) -> u64 {
@@ -97,13 +97,14 @@ impl Worker {
         let health = Arc::new(Health::new());
         let seen = Arc::clone(&health);
         let (clock_to, clock_from) = std::sync::mpsc::sync_channel(1);
-        let thread = std::thread::Builder::new().name(format!("loadtest-worker-{index}")).spawn(move || {
-            let _ = clock_to.send(ThreadClock::of_this_thread());
-            LocalSet::new().block_on(&runtime, serve(inbox, recorder, &seen));
-            seen.retire();
-            // Not by dropping it, which would wait for what a test has left in `spawn_blocking`.
-            runtime.shutdown_background();
-        })?;
+        let thread =
+            std::thread::Builder::new().name(format!("loadtest-worker-{index}")).spawn(move || {
+                let _ = clock_to.send(ThreadClock::of_this_thread());
+                LocalSet::new().block_on(&runtime, serve(inbox, recorder, &seen));
+                seen.retire();
+                // Not by dropping it, which would wait for what a test has left in `spawn_blocking`.
+                runtime.shutdown_background();
+            })?;
         let clock = clock_from.recv().ok().flatten();
         Ok(Self { commands, health, clock, thread })
     }

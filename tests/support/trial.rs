@@ -26,8 +26,15 @@ pub struct Trial {
 impl Fixture {
     /// A run in it. It builds without optimisation, as [`Fixture::loadtest`] does.
     pub fn trial<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Trial {
+        let mut trial = self.trial_with_nothing_but(["--profile", "dev", "--allow-debug"]);
+        trial.command.args(arguments);
+        trial
+    }
+
+    /// A run in it, with only these arguments.
+    pub fn trial_with_nothing_but<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Trial {
         let mut command = self.program(cargo_loadtest());
-        command.args(["loadtest", "--offline", "--profile", "dev", "--allow-debug"]);
+        command.args(["loadtest", "--offline"]);
         Trial::new(command, arguments)
     }
 }

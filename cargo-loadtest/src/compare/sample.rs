@@ -162,22 +162,15 @@ pub(super) fn run_of(tests: Vec<TestData>) -> RunData {
 
 fn document(id: &str, workload: Workload, started: u64, load_seconds: f64) -> TestDocument {
     let outcome = TestOutcome {
-        end: End::Completed,
-        teardown_error: None,
         workloads: BTreeMap::from([("browse".to_owned(), workload.clone())]),
-        thresholds: Vec::new(),
-        errors: Vec::new(),
-        metrics: Vec::new(),
         load_seconds,
         setup_seconds: 0.1,
         scenarios: BTreeMap::from([(
             "browse".to_owned(),
             ScenarioState { started, ..ScenarioState::default() },
         )]),
-        folded_series: 0,
-        clamped_values: 0,
         workers: 2,
-        warnings: Vec::new(),
+        ..TestOutcome::new(End::Completed)
     };
     let definition = Definition {
         test: "tests::browse".to_owned(),

@@ -419,19 +419,15 @@ fn document(recipe: &Recipe, scenario: &str) -> TestDocument {
             body_hash: "cd".to_owned(),
         }],
         outcome: TestOutcome {
-            end: End::Completed,
-            teardown_error: None,
             workloads: [(scenario.to_owned(), workload)].into(),
             thresholds: recipe.thresholds.clone(),
             errors: errors.collect(),
             metrics: vec![MetricDef { name: recipe.custom.clone(), kind: Kind::Trend, unit: Unit::Millis }],
             load_seconds: recipe.seconds as f64,
             setup_seconds: 0.42,
-            scenarios: BTreeMap::new(),
-            folded_series: 0,
-            clamped_values: 0,
             workers: 2,
             warnings: recipe.warnings.clone(),
+            ..TestOutcome::new(End::Completed)
         },
         services: vec![ServiceInfo {
             name: "concert".to_owned(),

@@ -80,7 +80,6 @@ fn document(id: &str, log: &str) -> RunDocument {
         body_hash: "2c3d".to_owned(),
     };
     let outcome = TestOutcome {
-        end: End::Aborted { reason: "http_req_failed: rate<0.1 abort".to_owned() },
         teardown_error: Some("the till is short".to_owned()),
         workloads: [("reserve_seat".to_owned(), workload)].into(),
         thresholds: vec![ThresholdOutcome {
@@ -106,6 +105,7 @@ fn document(id: &str, log: &str) -> RunDocument {
         clamped_values: 2,
         workers: 4,
         warnings: vec!["the machine was busy".to_owned()],
+        ..TestOutcome::new(End::Aborted { reason: "http_req_failed: rate<0.1 abort".to_owned() })
     };
     let test = TestDocument {
         id: TEST_ID.to_owned(),

@@ -201,6 +201,9 @@ pub struct TestOutcome {
     pub end: End,
     /// What `teardown` said, if it failed.
     pub teardown_error: Option<String>,
+    /// Services that the test started and that ended before the load did, each with how it ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services_died: Vec<String>,
     /// The workload of each scenario as it was run, overrides included, by scenario name.
     pub workloads: BTreeMap<String, Workload>,
     /// Every threshold's final judgement.
@@ -231,6 +234,7 @@ impl TestOutcome {
         Self {
             end,
             teardown_error: None,
+            services_died: Vec::new(),
             workloads: BTreeMap::new(),
             thresholds: Vec::new(),
             errors: Vec::new(),

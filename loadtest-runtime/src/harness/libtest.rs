@@ -26,7 +26,8 @@ pub(super) fn answer(arguments: impl IntoIterator<Item = String>, mut names: Vec
             _ => {}
         }
     }
-    let fits = |name: &str, filter: &String| if exact { name == filter } else { name.contains(filter.as_str()) };
+    let fits =
+        |name: &str, filter: &String| if exact { name == filter } else { name.contains(filter.as_str()) };
     names.retain(|name| {
         (filters.is_empty() || filters.iter().any(|filter| fits(name, filter)))
             && !skipped.iter().any(|filter| fits(name, filter))

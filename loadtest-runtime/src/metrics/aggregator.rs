@@ -229,9 +229,10 @@ impl Aggregator {
                 scheduled: find(Builtin::IterationScheduledDuration),
                 failed: find(Builtin::IterationsFailed),
             },
-            Subject::Measure => {
-                Route::Measure { duration: find(Builtin::MeasureDuration), failed: find(Builtin::MeasureFailed) }
-            }
+            Subject::Measure => Route::Measure {
+                duration: find(Builtin::MeasureDuration),
+                failed: find(Builtin::MeasureFailed),
+            },
             Subject::Exchange { connection_tags } => Route::Exchange(ExchangeRoute {
                 reqs: find(Builtin::HttpReqs),
                 failed: find(Builtin::HttpReqFailed),

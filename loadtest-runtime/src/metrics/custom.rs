@@ -27,7 +27,8 @@ impl Declaration {
 
 /// Every metric of this binary: the built-in ones, then the declared ones by name.
 pub(crate) fn known() -> Vec<MetricDef> {
-    let mut declared: Vec<MetricDef> = inventory::iter::<Declaration>.into_iter().map(Declaration::def).collect();
+    let mut declared: Vec<MetricDef> =
+        inventory::iter::<Declaration>.into_iter().map(Declaration::def).collect();
     declared.sort_by(|a, b| a.name.cmp(&b.name));
     declared.dedup();
     loadtest_core::metric::Builtin::ALL.iter().map(|metric| metric.def()).chain(declared).collect()

@@ -5,9 +5,9 @@
 //! A full channel is counted as loss and never waited for: the run becomes invalid, not slow.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use loadtest_core::metric::{Builtin, MetricDef, Tags, tag};
@@ -49,11 +49,30 @@ pub(crate) struct ExchangeTags<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Key {
-    Metric { tags: TagSet, name: &'static str },
-    Iteration { tags: TagSet },
-    Measure { tags: TagSet, name: Text },
-    Check { tags: TagSet, name: Text },
-    Exchange { tags: TagSet, name: Text, method: Text, status: u16, protocol: &'static str, expected: bool, error: u16 },
+    Metric {
+        tags: TagSet,
+        name: &'static str,
+    },
+    Iteration {
+        tags: TagSet,
+    },
+    Measure {
+        tags: TagSet,
+        name: Text,
+    },
+    Check {
+        tags: TagSet,
+        name: Text,
+    },
+    Exchange {
+        tags: TagSet,
+        name: Text,
+        method: Text,
+        status: u16,
+        protocol: &'static str,
+        expected: bool,
+        error: u16,
+    },
 }
 
 impl Key {

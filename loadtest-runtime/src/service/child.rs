@@ -32,7 +32,10 @@ pub struct ServiceBuilder {
 impl std::fmt::Debug for ServiceBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Values of the environment may be secrets.
-        f.debug_struct("ServiceBuilder").field("name", &self.name).field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("ServiceBuilder")
+            .field("name", &self.name)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -94,8 +97,9 @@ impl ServiceBuilder {
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let with_port = |text: &String| OsString::from(text.replace("{port}", &port.to_string()));
         let log_path = self.log_path();
-        let log = File::create(&log_path)
-            .map_err(|error| Error::msg(format!("can't write the service's log {}: {error}", log_path.display())))?;
+        let log = File::create(&log_path).map_err(|error| {
+            Error::msg(format!("can't write the service's log {}: {error}", log_path.display()))
+        })?;
         let child = Command::new(&self.path)
             .args(self.arguments.iter().map(with_port))
             .env("PORT", port.to_string())

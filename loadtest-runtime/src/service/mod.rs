@@ -124,7 +124,8 @@ impl Services {
 
     /// The process of the first service that runs in one of its own and has not ended.
     pub(crate) fn running_pid(&self) -> Option<u32> {
-        let running = |service: &&Started| service.process.as_ref().is_some_and(|process| !process.is_settled());
+        let running =
+            |service: &&Started| service.process.as_ref().is_some_and(|process| !process.is_settled());
         self.lock().iter().find(running).and_then(|service| service.info.pid)
     }
 
@@ -139,7 +140,10 @@ impl Services {
                 && !process.settled.swap(true, Ordering::Relaxed)
             {
                 let log = service.info.log.as_deref().map(probe::last_lines).unwrap_or_default();
-                died.push(format!("the service `{}` ended while the test ran ({status}){log}", service.info.name));
+                died.push(format!(
+                    "the service `{}` ended while the test ran ({status}){log}",
+                    service.info.name
+                ));
             }
         }
         died

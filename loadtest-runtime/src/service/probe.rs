@@ -13,8 +13,7 @@ pub(super) async fn ready(port: u16, path: Option<&str>) -> Result<(), String> {
     let attempt = async {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await.map_err(|e| e.to_string())?;
         let Some(path) = path else { return Ok(()) };
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.map_err(|e| e.to_string())?;
         let mut head = [0; 64];
         let mut read = 0;
@@ -40,7 +39,8 @@ pub(super) async fn ready(port: u16, path: Option<&str>) -> Result<(), String> {
 
 /// The end of a log, for an error message; empty if there is none.
 pub(super) fn last_lines(path: &str) -> String {
-    let text = std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let text =
+        std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     if lines.is_empty() {
         return format!("\nits log is empty: {path}");

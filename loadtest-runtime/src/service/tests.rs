@@ -9,7 +9,11 @@ use super::*;
 
 fn shell(services: &Services, script: &str) -> ServiceBuilder {
     // A directory of each test's own: logs are numbered within one.
-    let log_dir = std::env::temp_dir().join(format!("loadtest-{}-{:p}", std::process::id(), Arc::as_ptr(&services.started)));
+    let log_dir = std::env::temp_dir().join(format!(
+        "loadtest-{}-{:p}",
+        std::process::id(),
+        Arc::as_ptr(&services.started)
+    ));
     std::fs::create_dir_all(&log_dir).expect("a temporary directory");
     ServiceBuilder::new("shell", PathBuf::from("/bin/sh"), &log_dir, services.clone()).arg("-c").arg(script)
 }
@@ -66,4 +70,63 @@ async fn every_process_is_gone_after_kill_all() {
     for info in services.infos() {
         assert!(!alive(info.pid.expect("a process")));
     }
+}
+
+/// A service whose port this test listens on in its place, so that it becomes ready: the script only lives.
+async fn started(services: &Services, script: &str) -> Service {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let port_file = directory.path().join("port");
+    let script = format!("echo {{port}} > {0}.new; mv {0}.new {0}; {script}", port_file.display());
+    let builder = shell(services, &script).ready_timeout(Duration::from_secs(30));
+    let listen = async {
+        loop {
+            match std::fs::read_to_string(&port_file) {
+                Ok(port) => {
+                    let port: u16 = port.trim().parse().expect("a port");
+                    return TcpListener::bind(("127.0.0.1", port)).await.expect("the port is free");
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    let (service, _listener) = tokio::join!(builder.start(), listen);
+    service.expect("becomes ready")
+}
+
+#[tokio::test]
+async fn dropping_a_service_kills_its_process() {
+    let services = Services::default();
+    let service = started(&services, "exec sleep 600").await;
+    let pid = service.pid().expect("a process");
+    assert!(alive(pid));
+    assert_eq!(services.running_pid(), Some(pid));
+    drop(service);
+    assert!(!alive(pid));
+    // Nobody wonders why it ended.
+    assert_eq!((services.died(), services.running_pid()), (Vec::new(), None));
+}
+
+#[tokio::test]
+async fn a_service_that_dies_is_told_once() {
+    let services = Services::default();
+    let (first, second) =
+        (started(&services, "echo out of memory; exit 3").await, started(&services, "exec sleep 600").await);
+    let mut died = Vec::new();
+    while died.is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        died = services.died();
+    }
+    assert_eq!(died.len(), 1);
+    assert!(died[0].contains("exit status: 3") && died[0].contains("out of memory"), "{died:?}");
+    assert!(services.died().is_empty());
+    assert_eq!(services.running_pid(), second.pid());
+    drop(first);
+    // The death of another one is news again.
+    let pid = second.pid().expect("a process").to_string();
+    assert!(std::process::Command::new("kill").args(["-9", &pid]).status().expect("runs").success());
+    while died.len() < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        died.extend(services.died());
+    }
+    assert!(died[1].contains("signal: 9"), "{died:?}");
 }

@@ -211,19 +211,10 @@ fn interval(index: u64) -> Interval {
 
 fn results() -> FromTest {
     FromTest::Results(Box::new(TestOutcome {
-        end: End::Completed,
-        teardown_error: None,
-        workloads: BTreeMap::new(),
-        thresholds: Vec::new(),
-        errors: Vec::new(),
-        metrics: Vec::new(),
         load_seconds: 2.0,
         setup_seconds: 0.5,
-        scenarios: BTreeMap::new(),
-        folded_series: 0,
-        clamped_values: 0,
         workers: 2,
-        warnings: Vec::new(),
+        ..TestOutcome::new(End::Completed)
     }))
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::metrics::aggregator::Observer;
 
 #[test]
 fn an_exchange_becomes_twelve_series() {
@@ -63,7 +64,10 @@ fn an_exchange_becomes_twelve_series() {
     assert_eq!(out.series("http_req_failed")[0].1.sum, 1.0);
     // Bytes are those of the connection: without the exchange's own tags.
     let connection = tags(&[("scenario", "s")]);
-    assert_eq!(out.one("data_sent"), (&connection, &Totals { count: 2, sum: 300.0, min: 0.0, max: 300.0, ..Totals::default() }));
+    assert_eq!(
+        out.one("data_sent"),
+        (&connection, &Totals { count: 2, sum: 300.0, min: 0.0, max: 300.0, ..Totals::default() })
+    );
     assert_eq!(out.one("data_received").1.sum, 5e9);
     assert_eq!(out.totals.len(), 22);
 }
@@ -152,7 +156,9 @@ fn a_value_that_no_sum_can_take_is_left_out_and_counted() {
 fn errors_of_a_kind_are_one_with_the_time_of_the_first() {
     use crate::metrics::errors::{ErrorCount, Source};
     let mut bench = Bench::new(2, &[]);
-    for (worker, ms, message) in [(0, 700, "seat 12 is gone"), (1, 300, "seat 4 is gone"), (1, 800, "sold out")] {
+    for (worker, ms, message) in
+        [(0, 700, "seat 12 is gone"), (1, 300, "seat 4 is gone"), (1, 800, "sold out")]
+    {
         let error = ErrorCount {
             scenario: "s".to_owned(),
             source: Source::Iteration,
@@ -170,6 +176,53 @@ fn errors_of_a_kind_are_one_with_the_time_of_the_first() {
     assert_eq!(counts, [(2, 300), (1, 800)]);
 }
 
+/// Collects what the loop around the aggregator tells.
+#[derive(Default)]
+struct Listener {
+    intervals: Vec<Interval>,
+    asked: usize,
+}
+
+impl Observer for Listener {
+    fn before_close(&mut self, _: &mut Aggregator) {
+        self.asked += 1;
+    }
+
+    fn closed(&mut self, interval: Interval) {
+        self.intervals.push(interval);
+    }
+
+    fn abort(&mut self, threshold: String) {
+        panic!("{threshold} was not to abort");
+    }
+}
+
+#[test]
+fn a_delay_of_the_aggregator_moves_no_sample_to_another_second() {
+    let (messages, inbox) = sync_channel(BUFFERS);
+    // Three seconds of load have passed before anyone listens.
+    let begin = crate::clock::now() - Duration::from_millis(3_400);
+    let start = Arc::new(OnceLock::from(begin));
+    let (mut recorder, recycler) = Recorder::new(0, messages.clone(), start, Arc::default());
+    let base = recorder.tag_set(tags(&[("scenario", "s")]));
+    messages.send(Message::Begin(begin)).expect("has room");
+    for ms in (0..3_400).step_by(100) {
+        recorder.check(begin + Duration::from_millis(ms), base, "in time", true);
+        recorder.flush();
+    }
+    messages.send(Message::Finish(begin + Duration::from_millis(3_400))).expect("has room");
+    let mut listener = Listener::default();
+    let aggregator = Aggregator::new(vec![recycler], &[], &[]);
+    crate::metrics::aggregator::run(aggregator, &inbox, &mut listener);
+    let found: Vec<_> = listener
+        .intervals
+        .iter()
+        .map(|interval| (interval.index, (interval.seconds * 10.0).round(), interval.series[0].1.count))
+        .collect();
+    assert_eq!(found, [(0, 10.0, 10), (1, 10.0, 10), (2, 10.0, 10), (3, 4.0, 4)]);
+    assert_eq!(listener.asked, 4);
+}
+
 #[derive(Debug, Clone)]
 struct Recorded {
     worker: usize,
@@ -180,8 +233,12 @@ struct Recorded {
 }
 
 fn recorded() -> impl Strategy<Value = Recorded> {
-    (0..3usize, 0..6_000u64, 0..4u8, any::<u16>())
-        .prop_map(|(worker, ms, tag, quarters)| Recorded { worker, ms, tag, quarters })
+    (0..3usize, 0..6_000u64, 0..4u8, any::<u16>()).prop_map(|(worker, ms, tag, quarters)| Recorded {
+        worker,
+        ms,
+        tag,
+        quarters,
+    })
 }
 
 proptest! {
