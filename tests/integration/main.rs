@@ -6,6 +6,7 @@ mod concert;
 mod dependencies;
 mod failures;
 mod invariants;
+mod readme;
 mod report;
 mod run;
 mod signals;

@@ -21,6 +21,7 @@ use crate::{Fixture, cargo_loadtest, workspace};
 pub struct Trial {
     command: Command,
     store: Arc<TempDir>,
+    with_report: bool,
 }
 
 impl Fixture {
@@ -50,14 +51,13 @@ impl Trial {
     fn new<S: AsRef<OsStr>>(mut command: Command, arguments: impl IntoIterator<Item = S>) -> Self {
         let store = Arc::new(TempDir::new().expect("a temporary directory can be made"));
         command.args(arguments).env("LOADTEST_STORE", store.path()).env_remove("NO_COLOR");
-        Self { command, store }
+        Self { command, store, with_report: false }
     }
 
     /// The same with an HTML report beside the store, where parallel runs don't overwrite it.
     #[must_use]
     pub fn with_report(mut self) -> Self {
-        let path = self.store.path().join("page.html");
-        self.command.arg("--report").arg(path);
+        self.with_report = true;
         self
     }
 
@@ -83,6 +83,9 @@ impl Trial {
 
     /// Starts it.
     pub fn start(mut self) -> Running {
+        if self.with_report {
+            self.command.arg("--report").arg(self.store.path().join(REPORT));
+        }
         self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.command.spawn().expect("the subcommand can be started");
         let stdout = Captured::of(child.stdout.take().expect("it is a pipe"));
@@ -185,6 +188,9 @@ impl Running {
     }
 }
 
+/// The report of the last run in a store.
+const REPORT: &str = "page.html";
+
 /// No run of a test takes longer, the build included.
 const LONGEST: Duration = Duration::from_secs(900);
 
@@ -248,7 +254,7 @@ impl Finished {
 
     /// The HTML report of [`Trial::with_report`].
     pub fn report(&self) -> PathBuf {
-        self.store().join("page.html")
+        self.store().join(REPORT)
     }
 
     /// The first line on standard output.

@@ -11,7 +11,8 @@
 //! - A reservation holds its seat for [`Settings::hold`]; unpaid, the seat is free again after that,
 //!   without any sweeper: a hold in the past counts as free.
 //! - A schedule is a series of performances. Once nine tenths of a performance are sold, the sale of
-//!   the next one opens: its sold seats become free, holds stay, and `edition` goes up by one.
+//!   the next one opens: its sold seats become free, holds stay, and `edition` goes up by one. The
+//!   schedules start at different stages of that, so that a long load does not swing with them.
 //! - So seats run out only while more than [`schedule::SCHEDULES`] × [`seats::SEATS`] (14,400) seats
 //!   are held and *unpaid*: 120 new reservations per second that nobody pays for, at the default hold
 //!   of two minutes.
@@ -100,7 +101,9 @@ impl Concert {
             hold: settings.hold,
             signer: signing::Signer::with_random_key(),
             queue: queue::WaitingQueue::new(settings.admit_per_second, Instant::now()),
-            halls: (0..schedule::SCHEDULES).map(|_| RwLock::new(seats::Hall::new())).collect(),
+            halls: (0..schedule::SCHEDULES)
+                .map(|hall| RwLock::new(seats::Hall::partly_sold(hall, schedule::SCHEDULES)))
+                .collect(),
             next_reservation: AtomicU64::new(1),
             accounts: payment::Accounts::new(USERS),
             stats: stats::RequestCounts::default(),

@@ -88,7 +88,8 @@ async fn buy_ticket(vu: &mut Vu, target: &Target) -> Result<()> {
     let visitor = vu.rng().pick(&target.tokens).ok_or_else(|| Error::msg("no users"))?;
     let schedule = 1 + vu.rng().range(0..u64::from(SCHEDULES));
 
-    let place = vu.http().get(url(&format!("/queue/{}", visitor.token))).name("/queue/{token}").send().await?;
+    let place =
+        vu.http().get(url(&format!("/queue/{}", visitor.token))).name("/queue/{token}").send().await?;
     vu.check("admitted", place.json::<Value>().is_ok_and(|place| place["admitted"] == true));
     vu.sleep(secs(1)).await;
 

@@ -8,6 +8,8 @@ use super::*;
 #[test]
 fn shared_iterations_are_exact_over_workers() {
     let threads = leak(Mutex::new(BTreeSet::new()));
+    // Nobody goes on before each has begun, so that one worker can't take them all.
+    let all_begun = leak(tokio::sync::Barrier::new(8));
     let report = Load::new()
         .threshold("iterations: count==1000")
         .threshold("dropped_iterations: count<1")
@@ -15,6 +17,9 @@ fn shared_iterations_are_exact_over_workers() {
             let thread = std::thread::current().name().unwrap_or_default().to_owned();
             threads.lock().expect("not poisoned").insert(thread);
             vu.check("counts", true);
+            if vu.iteration() == 0 {
+                all_begun.wait().await;
+            }
             tokio::task::yield_now().await;
             Ok(())
         })

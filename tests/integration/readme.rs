@@ -1,0 +1,236 @@
+//! The reference tables of README.md are made from the code that they describe.
+//!
+//! Each stands between `<!-- NAME -->` and `<!-- /NAME -->`. After a change of the code,
+//! `BLESS=1 cargo test -p loadtest-tests readme` writes them anew.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use cargo_loadtest::cli::Args;
+use cargo_loadtest::verdict::EXIT_CODES;
+use clap::{Arg, CommandFactory};
+use loadtest_core::metric::{Builtin, Kind, Unit};
+use loadtest_core::options::{
+    DEFAULT_GRACEFUL_RAMP_DOWN, DEFAULT_GRACEFUL_STOP, DEFAULT_MAX_DURATION, EXECUTORS,
+};
+use loadtest_core::threshold::{AGGREGATIONS, Aggregation};
+use loadtest_core::units::format_duration;
+use loadtest_tests::workspace;
+
+#[test]
+fn the_tables_are_those_of_the_code() {
+    let tables = [
+        ("keys", keys()),
+        ("executors", executors()),
+        ("options", options()),
+        ("metrics", metrics()),
+        ("aggregations", aggregations()),
+        ("exit-codes", exit_codes()),
+    ];
+    let path = workspace().join("README.md");
+    let written = fs::read_to_string(&path).expect("there is a README.md");
+    let mut made = written.clone();
+    for (name, table) in &tables {
+        let (start, end) = (format!("<!-- {name} -->"), format!("<!-- /{name} -->"));
+        let (before, rest) = made.split_once(&start).unwrap_or_else(|| panic!("README.md has no {start}"));
+        let (_, after) = rest.split_once(&end).unwrap_or_else(|| panic!("README.md has no {end}"));
+        made = format!("{before}{start}\n{table}{end}{after}");
+    }
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&path, made).expect("README.md can be written");
+        return;
+    }
+    let differing = made.lines().zip(written.lines()).find(|(made, written)| made != written);
+    assert!(
+        made == written,
+        "README.md differs from the code; `BLESS=1 cargo test -p loadtest-tests readme` mends it.\n\
+         First (code, README): {differing:#?}"
+    );
+}
+
+/// A table in Markdown.
+fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let line =
+        |cells: [String; N]| format!("| {} |\n", cells.map(|cell| cell.replace('|', "\\|")).join(" | "));
+    let mut out = line(head.map(str::to_owned));
+    out += &line([(); N].map(|()| "---".to_owned()));
+    rows.into_iter().for_each(|row| out += &line(row));
+    out
+}
+
+fn code(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("`{text}`") }
+}
+
+fn codes<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    texts.into_iter().map(code).collect::<Vec<_>>().join(", ")
+}
+
+fn exit_codes() -> String {
+    let rows = EXIT_CODES.iter().map(|(code, meaning)| [code.number().to_string(), (*meaning).to_owned()]);
+    table(["code", "meaning"], rows)
+}
+
+fn executors() -> String {
+    let docs = docs("loadtest-runtime/core/src", "pub enum ExecutorKind {");
+    let rows = EXECUTORS.iter().map(|spec| {
+        let optional = spec.keys.iter().filter(|key| !spec.required.contains(key)).copied();
+        let doc = docs.get(&format!("{:?}", spec.kind)).expect("every kind is documented");
+        let works = if spec.available { "yes" } else { "not yet" };
+        [
+            code(spec.name),
+            doc.clone(),
+            codes(spec.required.iter().copied()),
+            codes(optional),
+            works.to_owned(),
+        ]
+    });
+    table(["executor", "rule", "needs", "also takes", "works"], rows)
+}
+
+fn metrics() -> String {
+    let docs = docs("loadtest-runtime/core/src", "builtin! {");
+    let rows = Builtin::ALL.iter().map(|metric| {
+        let (name, kind, unit) = metric.spec();
+        let doc = docs.get(&format!("{metric:?}")).expect("every metric is documented");
+        let unit = match (unit, kind) {
+            (Unit::Millis, _) => "ms",
+            (Unit::Bytes, _) => "bytes",
+            (Unit::None, Kind::Rate) => "share",
+            (Unit::None, _) => "",
+        };
+        [code(name), self::kind(kind).to_owned(), unit.to_owned(), doc.clone()]
+    });
+    table(["metric", "kind", "unit", "meaning"], rows)
+}
+
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Counter => "Counter",
+        Kind::Gauge => "Gauge",
+        Kind::Rate => "Rate",
+        Kind::Trend => "Trend",
+    }
+}
+
+fn aggregations() -> String {
+    let rows = AGGREGATIONS.iter().map(|row| {
+        let name = if matches!(row.aggregation, Aggregation::P(_)) { "p(x)" } else { row.name };
+        let kinds: Vec<_> = row.kinds.iter().map(|of| kind(*of)).collect();
+        [code(name), kinds.join(", "), row.doc.to_owned()]
+    });
+    table(["aggregation", "of", "meaning"], rows)
+}
+
+/// The keys of the attribute, as its own documentation tells them, with the executors that take them and
+/// what holds without them.
+fn keys() -> String {
+    let durations = [
+        ("max_duration", DEFAULT_MAX_DURATION),
+        ("graceful_stop", DEFAULT_GRACEFUL_STOP),
+        ("graceful_ramp_down", DEFAULT_GRACEFUL_RAMP_DOWN),
+    ];
+    let others = [
+        ("executor", "inferred"),
+        ("vus", "1"),
+        ("iterations", "1; with `vus` alone, as many"),
+        ("start_vus", "1"),
+        ("warm_up", "none"),
+        ("test", "the function's name"),
+        ("name", "the function's name"),
+        ("crate", "`loadtest_runtime`"),
+    ];
+    let text = read(&workspace().join("loadtest-macros/src/lib.rs"));
+    let rows = text.lines().filter_map(|line| line.strip_prefix("/// | `")?.strip_suffix(" |")).map(|row| {
+        let (key, rest) = row.split_once("` | ").expect("a row of three cells");
+        let (value, doc) = rest.split_once(" | ").expect("a row of three cells");
+        let takers: Vec<_> = EXECUTORS.iter().filter(|s| s.available && s.keys.contains(&key)).collect();
+        let of = if takers.is_empty() { "all".to_owned() } else { codes(takers.iter().map(|s| s.name)) };
+        let default = durations.iter().find(|(name, _)| *name == key).map(|(_, d)| format_duration(*d));
+        let default = default.or_else(|| Some(others.iter().find(|(name, _)| *name == key)?.1.to_owned()));
+        [code(key), value.to_owned(), default.unwrap_or_default(), of, doc.to_owned()]
+    });
+    table(["key", "value", "default", "executors", "what for"], rows)
+}
+
+/// The command line, by the headings of `--help`.
+fn options() -> String {
+    let command = Args::command();
+    let shown: Vec<&Arg> = command.get_arguments().filter(|arg| arg.get_help_heading().is_some()).collect();
+    let mut headings: Vec<&str> = Vec::new();
+    for arg in &shown {
+        let heading = arg.get_help_heading().unwrap_or_default();
+        if !headings.contains(&heading) {
+            headings.push(heading);
+        }
+    }
+    let mut out = String::new();
+    for heading in headings {
+        let rows = shown.iter().filter(|arg| arg.get_help_heading() == Some(heading)).map(|arg| {
+            let values: Vec<_> = arg.get_default_values().iter().filter_map(|value| value.to_str()).collect();
+            // clap has none for a flag but tells of it.
+            let default =
+                if arg.get_action().takes_values() { code(&values.join(",")) } else { String::new() };
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            [code(&usage(arg)), help.trim_end_matches('.').to_owned(), default]
+        });
+        // Writing to a String can't fail.
+        let _ = write!(out, "\n**{heading}**\n\n{}", table(["option", "what for", "default"], rows));
+    }
+    out + "\n"
+}
+
+/// `-p, --package <PKG>`.
+fn usage(arg: &Arg) -> String {
+    let names = arg.get_value_names().unwrap_or_default().iter().map(|name| name.to_string());
+    let choices: Vec<_> = arg.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+    let value = match (arg.get_action().takes_values(), choices.is_empty()) {
+        (false, _) => String::new(),
+        (true, true) => names.map(|name| format!("<{name}>")).collect::<Vec<_>>().join(" "),
+        (true, false) => choices.join("|"),
+    };
+    let short = arg.get_short().map(|short| format!("-{short}"));
+    let long = arg.get_long().map(|long| format!("--{long}"));
+    let flags: Vec<_> = short.into_iter().chain(long).collect();
+    format!("{} {value}", flags.join(", ")).trim().to_owned()
+}
+
+/// The documentation of what is listed in a block of a crate's sources, by identifier: a line of `///`,
+/// then the identifier at the beginning of a line.
+fn docs(sources: &str, block: &str) -> BTreeMap<String, String> {
+    let text = source_with(&workspace().join(sources), block)
+        .unwrap_or_else(|| panic!("`{block}` is nowhere in {sources}"));
+    let (_, body) = text.split_once(block).expect("it was looked for");
+    let mut found = BTreeMap::new();
+    let mut doc: Vec<&str> = Vec::new();
+    for line in body.lines().map(str::trim).take_while(|line| *line != "}") {
+        if let Some(text) = line.strip_prefix("///") {
+            doc.push(text.trim());
+        } else if !doc.is_empty() {
+            let end = line.find(|c: char| !c.is_alphanumeric()).unwrap_or(line.len());
+            let text = doc.join(" ").trim_end_matches('.').to_owned();
+            found.insert(line[..end].to_owned(), text);
+            doc.clear();
+        }
+    }
+    found
+}
+
+/// The first file below a directory that has the text.
+fn source_with(directory: &Path, text: &str) -> Option<String> {
+    let mut entries: Vec<_> = fs::read_dir(directory).ok()?.flatten().map(|entry| entry.path()).collect();
+    entries.sort();
+    entries.iter().find_map(|path| {
+        if path.is_dir() {
+            return source_with(path, text);
+        }
+        let source = read(path);
+        source.contains(text).then_some(source)
+    })
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
