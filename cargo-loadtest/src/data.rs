@@ -77,7 +77,7 @@ impl TestData {
                     sum.merge(totals);
                 }
             }
-            sum
+            sum.compact()
         };
         self.intervals.iter().map(sum).collect()
     }
@@ -123,6 +123,9 @@ impl TestData {
                 if let Some(row) = row_of.get(id) {
                     sums[*row][column].merge(totals);
                 }
+            }
+            for row in &mut sums {
+                row[column] = std::mem::take(&mut row[column]).compact();
             }
         }
         rows.into_iter().map(|(key, row)| (key, std::mem::take(&mut sums[row]))).collect()

@@ -14,10 +14,11 @@ fn run(fixture: &Fixture, test: &str, more: &[&str]) -> Finished {
 #[test]
 fn each_failure_has_its_exit_code_and_says_why_in_the_first_line() {
     let fixture = shared_fixture("failures");
-    let table: [(&str, &[&str], i32, &[&str]); 9] = [
+    let table: [(&str, &[&str], i32, &[&str]); 10] = [
         ("panics", &[], 99, &["no iteration succeeded", "seat 0 is gone", "src/lib.rs:15"]),
         ("asks_a_service", &["-e", "ANSWERS=0"], 99, &["the service `failures` ended", "exit status: 3"]),
         ("asks_a_service", &["-e", "ANSWERS=20"], 99, &["the service `failures` ended", "exit status: 3"]),
+        ("asks_a_service", &["-e", "READY=/crash"], 107, &["ended before it was ready", "out of seats"]),
         ("measures_nothing", &[], 99, &["has no data", "http_req_duration: p(95)<500ms"]),
         ("names_an_unknown_metric", &[], 107, &["http_req_duratoin", "did you mean `http_req_duration`?"]),
         ("can_not_be_set_up", &[], 107, &["setup failed", "the database is closed"]),
@@ -36,7 +37,7 @@ fn each_failure_has_its_exit_code_and_says_why_in_the_first_line() {
             scope.spawn(move || {
                 let run = run(fixture, test, more).exited(code);
                 assert!(run.first_line().contains(why[0]), "{}\n{}", run.stdout, run.stderr);
-                let head = run.stdout.lines().take(3).collect::<Vec<_>>().join("\n");
+                let head = run.stdout.lines().take(4).collect::<Vec<_>>().join("\n");
                 for why in why {
                     assert!(head.contains(why), "{why}\n{}\n{}", run.stdout, run.stderr);
                 }

@@ -9,5 +9,6 @@ mod invariants;
 mod readme;
 mod report;
 mod run;
+#[cfg(target_os = "linux")]
 mod signals;
 mod tls;

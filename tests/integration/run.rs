@@ -109,6 +109,15 @@ fn the_document_is_all_of_standard_output_if_that_is_asked_for() {
 }
 
 #[test]
+fn a_report_that_can_not_be_written_is_no_success() {
+    let run = succeeds(&["--report", "Cargo.toml/report.html"]).exited(1);
+    assert!(run.first_line().starts_with("this was printed"), "{}", run.stdout);
+    assert!(run.stdout.contains("✓ PASSED"), "the results are told all the same: {}", run.stdout);
+    assert!(run.stderr.contains("error: can't make Cargo.toml"), "{}", run.stderr);
+    assert_eq!(run.document()["exit_code"], 0);
+}
+
+#[test]
 fn quiet_leaves_results_and_errors() {
     let run = succeeds(&["--quiet", "--no-report"]).exited(0);
     assert!(run.first_line().contains("PASSED"), "{}", run.stdout);

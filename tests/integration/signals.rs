@@ -52,12 +52,26 @@ fn the_first_ctrl_c_winds_down_with_teardown_summary_and_report() {
 }
 
 #[test]
-fn sigterm_is_a_ctrl_c() {
-    let mut run = long("takes_a_minute");
+fn sigterm_is_a_ctrl_c_and_keeps_further_tests_from_running() {
+    let filters = ["tests::takes_a_minute", "tests::succeeds", "--no-report", "--progress", "lines"];
+    let mut run = shared_fixture("failures").trial(filters).start();
     run.until(Duration::from_secs(600), |run| (run.seconds_stored() >= 1).then_some(()));
     run.process().signal(Signal::TERM);
     let run = run.finish().exited(105);
     assert!(run.stdout.contains("teardown found the service alive"), "{}\n{}", run.stdout, run.stderr);
+    assert_eq!(run.document()["tests"].as_array().map(Vec::len), Some(1));
+    assert!(!run.stdout.contains("this was printed by the test"), "{}", run.stdout);
+}
+
+#[test]
+fn a_setup_that_waits_is_stopped_by_ctrl_c() {
+    let mut run = shared_fixture("failures")
+        .trial(["--no-report", "--progress", "lines", "--exact", "tests::is_never_set_up"])
+        .start();
+    run.has_said("  setup");
+    run.process().signal(Signal::INT);
+    let run = run.finish().exited(105);
+    assert_eq!(run.document()["tests"][0]["outcome"]["end"]["state"], "interrupted");
 }
 
 #[test]
@@ -112,6 +126,16 @@ fn nothing_outlives_a_subcommand_that_was_killed() {
     test.ends_within(SOON);
     service.ends_within(SOON);
     assert_eq!(run.finish().code, None);
+
+    // Also not a test process that is busy with itself.
+    let mut run = long("never_returns");
+    run.has_said("running");
+    let family = run.process().descendants();
+    run.process().signal(Signal::KILL);
+    assert!(!family.is_empty());
+    for process in family {
+        process.ends_within(SOON);
+    }
 }
 
 #[test]

@@ -43,7 +43,13 @@ impl Fixture {
 /// A run of the example's load tests, built as a user builds them.
 pub fn concert<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Trial {
     let mut command = Command::new(cargo_loadtest());
-    command.current_dir(workspace()).args(["loadtest", "--offline", "-p", "concert"]);
+    command
+        .current_dir(workspace())
+        .args(["loadtest", "--offline", "-p", "concert"])
+        .env("CARGO_TERM_COLOR", "never")
+        // Set for the tests' own crate.
+        .env_remove("CARGO_MANIFEST_DIR")
+        .env_remove("CARGO_PKG_NAME");
     Trial::new(command, arguments)
 }
 
@@ -120,7 +126,7 @@ impl Captured {
         self.text.lock().expect("nobody panics with it").clone()
     }
 
-    fn to_the_end(mut self) -> String {
+    fn all(mut self) -> String {
         if let Some(reader) = self.reader.take() {
             reader.join().expect("reading does not panic");
         }
@@ -183,7 +189,7 @@ impl Running {
             }
             thread::sleep(POLL);
         };
-        let (stdout, stderr) = (stdout.to_the_end(), stderr.to_the_end());
+        let (stdout, stderr) = (stdout.all(), stderr.all());
         Finished { code: status.code(), stdout, stderr, store }
     }
 }
@@ -225,10 +231,13 @@ impl Finished {
     /// The directory of the last run in its store.
     pub fn directory(&self) -> PathBuf {
         let runs = fs::read_dir(self.store().join("runs")).expect("something was stored");
-        let mut runs: Vec<PathBuf> = runs.map(|entry| entry.expect("it can be read").path()).collect();
-        // By time: names of one second differ by a random number.
-        runs.sort_by_key(|run| fs::metadata(run).and_then(|data| data.created()).expect("it is there"));
-        runs.pop().expect("something was stored")
+        let runs = runs.map(|entry| entry.expect("it can be read").path());
+        let started = |run: &PathBuf| {
+            let manifest = fs::read_to_string(run.join("manifest.json")).expect("every run has one");
+            let manifest: Value = serde_json::from_str(&manifest).expect("it is JSON");
+            manifest["started_at"].as_str().map(str::to_owned)
+        };
+        runs.max_by_key(started).expect("something was stored")
     }
 
     /// Its results document.

@@ -226,6 +226,26 @@ impl Totals {
         }
     }
 
+    /// Takes everything out as it is, in little memory; the memory of the distribution stays for what comes.
+    #[must_use]
+    pub fn take(&mut self) -> Totals {
+        let hist = self.hist.take();
+        let mut taken = std::mem::take(self);
+        if let Some(mut hist) = hist.filter(|_| taken.count > 0) {
+            taken.hist = Some(hist.compact());
+            hist.reset();
+            self.hist = Some(hist);
+        }
+        taken
+    }
+
+    /// The same in little memory, for sums that are kept in large numbers.
+    #[must_use]
+    pub fn compact(mut self) -> Totals {
+        self.hist = self.hist.map(|hist| hist.compact());
+        self
+    }
+
     /// The mean, or `None` without values.
     pub fn mean(&self) -> Option<f64> {
         (self.count > 0).then(|| self.sum / self.count as f64)
@@ -253,6 +273,18 @@ mod tests {
         }
         first.merge(&second);
         assert_eq!(first, whole);
+    }
+
+    #[test]
+    fn taking_leaves_an_empty_sum_that_counts_on() {
+        let mut open = Totals::default();
+        open.record(Kind::Trend, 1000.0, 3.0);
+        let first = open.take();
+        assert_eq!((first.count, open.count), (1, 0));
+        open.record(Kind::Trend, 1000.0, 5.0);
+        let second = open.take();
+        assert_eq!(second.quantile(0.5, Unit::Millis), Some(5.0));
+        assert_eq!(first.compact().quantile(0.5, Unit::Millis), Some(3.0));
     }
 
     #[test]

@@ -23,10 +23,8 @@ pub(super) struct RampingVus {
 
 impl RampingVus {
     pub(super) fn new(start_vus: u32, stages: &[Stage], graceful_ramp_down: Duration, shard: Shard) -> Self {
-        let mut levels: Vec<(Duration, u32)> = plan::levels(start_vus, stages)
-            .into_iter()
-            .map(|step| (step.at, shard.share(step.vus)))
-            .collect();
+        let mut levels: Vec<(Duration, u32)> =
+            plan::levels(start_vus, stages).map(|step| (step.at, shard.share(step.vus))).collect();
         levels.dedup_by_key(|(_, vus)| *vus);
         Self { levels, end: stages.iter().map(|stage| stage.duration).sum(), graceful_ramp_down }
     }

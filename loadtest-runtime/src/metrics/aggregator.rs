@@ -325,7 +325,7 @@ impl Aggregator {
                 series.announced = true;
                 interval.new_series.push(series.def.clone());
             }
-            let closed = std::mem::take(&mut series.open);
+            let closed = series.open.take();
             for &judge in &series.thresholds {
                 self.judges[judge].total.merge(&closed);
             }
