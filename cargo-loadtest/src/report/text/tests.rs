@@ -30,7 +30,7 @@ fn the_summary_is_one_that_k6_users_know() {
 
     ✗ FAILED: threshold failed: http_req_failed: rate<0.01 (was 2.25%)
       concert/concert/tests::reserve_seat
-      reserve_seat: ramping-vus: from 1 VUs through 1s:100, 3s:100, 1s:0 over 5s
+      reserve_seat: ramping-vus: from 1 VU through 1s:100, 3s:100, 1s:0 over 5s
       warning: the machine has 2 cores: service and generator share them
       warning: More than 1% failed, and failures were faster than successes: fast failures flatter the percentiles of all requests. Read those of successes.
 
@@ -126,7 +126,7 @@ fn the_reason_comes_first() {
     test.document.outcome.warnings.clear();
     insta::assert_snapshot!(head(&plain(&run_of(test.clone())), 2), @r#"
     ✓ PASSED  concert/concert/tests::reserve_seat
-      reserve_seat: ramping-vus: from 1 VUs through 1s:100, 3s:100, 1s:0 over 5s
+      reserve_seat: ramping-vus: from 1 VU through 1s:100, 3s:100, 1s:0 over 5s
     "#);
 
     test.document.outcome.end =
@@ -167,7 +167,7 @@ fn a_test_without_success_says_why_in_its_first_line() {
     ✗ FAILED: no iteration succeeded: POST http://127.0.0.1:9/token: connection refused at src/lib.rs:120:9 (812 times)
         hint: is the service running?
       concert/concert/tests::reserve_seat
-      reserve_seat: ramping-vus: from 1 VUs through 1s:100, 3s:100, 1s:0 over 5s
+      reserve_seat: ramping-vus: from 1 VU through 1s:100, 3s:100, 1s:0 over 5s
       warning: the machine has 2 cores: service and generator share them
 
       ERRORS
@@ -184,7 +184,7 @@ fn an_inconclusive_comparison_says_not_verified_before_anything_else() {
     comparison.base.commit = None;
     let text = summary(&run, Some(&comparison), &TextOptions::default());
     insta::assert_snapshot!(head(&text, 3), @r#"
-    ? NOT VERIFIED: inconclusive. One stored run against one fresh run, which tells changes above 25% and nothing smaller: baseline `main` (revision not known, 3 days older)
+    ? NOT VERIFIED: inconclusive. One stored run against one fresh run, which tells changes above 25% and nothing smaller: baseline `main` (no commit known, 3 days older)
 
     ✓ PASSED  concert/concert/tests::reserve_seat
     "#);

@@ -190,7 +190,7 @@ pub(in crate::report) fn revision(commit: Option<&str>, dirty: bool) -> String {
             let short: String = clean::line(commit).chars().take(9).collect();
             if dirty { format!("{short} with local changes") } else { short }
         }
-        None => "revision not known".to_owned(),
+        None => "no commit known".to_owned(),
     }
 }
 

@@ -95,21 +95,31 @@ impl Shape {
     pub fn describe(&self) -> String {
         match self {
             Shape::SharedIterations { vus, iterations, max_duration } => format!(
-                "shared-iterations: {iterations} iterations shared by {vus} VUs (at most {})",
+                "shared-iterations: {} shared by {} (at most {})",
+                several(*iterations, "iteration"),
+                several((*vus).into(), "VU"),
                 format_duration(*max_duration)
             ),
             Shape::PerVuIterations { vus, iterations, max_duration } => format!(
-                "per-vu-iterations: {iterations} iterations for each of {vus} VUs (at most {})",
+                "per-vu-iterations: {} for each of {} (at most {})",
+                several(*iterations, "iteration"),
+                several((*vus).into(), "VU"),
                 format_duration(*max_duration)
             ),
             Shape::ConstantVus { vus, duration } => {
-                format!("constant-vus: {vus} looping VUs for {}", format_duration(*duration))
+                let vus = several((*vus).into(), "looping VU");
+                format!("constant-vus: {vus} for {}", format_duration(*duration))
             }
             Shape::RampingVus { start_vus, stages, .. } => format!(
-                "ramping-vus: from {start_vus} VUs through {} over {}",
+                "ramping-vus: from {} through {} over {}",
+                several((*start_vus).into(), "VU"),
                 stages.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
                 format_duration(self.regular_duration())
             ),
         }
     }
+}
+
+fn several(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
