@@ -36,7 +36,7 @@ fn the_tables_are_those_of_the_code() {
         let (start, end) = (format!("<!-- {name} -->"), format!("<!-- /{name} -->"));
         let (before, rest) = made.split_once(&start).unwrap_or_else(|| panic!("README.md has no {start}"));
         let (_, after) = rest.split_once(&end).unwrap_or_else(|| panic!("README.md has no {end}"));
-        made = format!("{before}{start}\n{table}{end}{after}");
+        made = format!("{before}{start}\n\n{}\n\n{end}{after}", table.trim());
     }
     if std::env::var_os("BLESS").is_some() {
         fs::write(&path, made).expect("README.md can be written");
@@ -179,7 +179,7 @@ fn options() -> String {
         // Writing to a String can't fail.
         let _ = write!(out, "\n**{heading}**\n\n{}", table(["option", "what for", "default"], rows));
     }
-    out + "\n"
+    out
 }
 
 /// `-p, --package <PKG>`.
