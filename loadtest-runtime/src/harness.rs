@@ -293,7 +293,7 @@ impl Test<'_> {
                 _ = stopped.wait_for(Option::is_some) => Ok(None),
                 result = tokio::time::timeout(LIFECYCLE_TIMEOUT, all) => match result {
                     Ok(Ok(data)) => Ok(Some(data)),
-                    Ok(Err(error)) => Err(format!("setup failed at {}: {error:#}", error.location())),
+                    Ok(Err(error)) => Err(format!("{error:#} (at {})", error.location())),
                     Err(_) => Err(format!("setup took longer than {LIFECYCLE_TIMEOUT:?}")),
                 }
             }

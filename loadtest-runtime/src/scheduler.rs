@@ -420,11 +420,12 @@ impl Observer for Monitor {
 
     fn closed(&mut self, mut interval: Interval) {
         self.observe(&mut interval);
-        if !self.stopping_told && self.is_stopping(&interval) {
+        let stopping = !self.stopping_told && self.is_stopping(&interval);
+        self.audience.interval(interval);
+        if stopping {
             self.stopping_told = true;
             self.audience.stopping();
         }
-        self.audience.interval(interval);
     }
 
     fn abort(&mut self, threshold: String) {

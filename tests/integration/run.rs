@@ -24,7 +24,7 @@ fn a_package_without_load_tests_is_told_where_it_was_looked_and_what_would_be_fo
 #[test]
 fn a_package_without_the_dependency_is_told_how_to_add_it() {
     let run = shared_fixture("empty").trial(["-p", "independent"]).run().exited(4);
-    for said in ["independent does not depend on loadtest-runtime", "cargo add --dev loadtest-runtime"] {
+    for said in ["independent does not depend on loadtest-runtime", "cargo add --dev --path"] {
         assert!(run.stderr.contains(said), "{said}\n{}", run.stderr);
     }
 }

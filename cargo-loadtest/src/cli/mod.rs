@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use loadtest_core::options::{Options, Stage};
 use loadtest_core::threshold::Threshold;
@@ -122,8 +123,9 @@ pub struct Args {
 
     /// Number of virtual users.
     ///
-    /// Alone it changes only the number. Together with `--duration`, `--iterations` or `--stage` it replaces
-    /// the whole load that the attribute describes.
+    /// Alone it changes only the number, if the test's executor takes `vus`; a test of stages becomes as many
+    /// iterations as there are virtual users. Together with `--duration`, `--iterations` or `--stage` it
+    /// replaces the whole load that the attribute describes.
     #[arg(short = 'u', long, value_name = "N", value_parser = values::positive_u32, help_heading = "Shaping the load")]
     pub vus: Option<u32>,
 
@@ -354,11 +356,43 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
     if arguments.get(1).is_some_and(|first| first == "loadtest") {
         arguments.remove(1);
     }
-    let args = Args::try_parse_from(arguments).map_err(Stop)?;
+    let args = Args::try_parse_from(arguments).map_err(|error| Stop(not_yet(error)))?;
     Ok(match args.subcommand {
         Some(Sub::Completions { shell }) => Command::Completions(shell),
         None => Command::Run(Box::new(args)),
     })
+}
+
+/// Options that users of such tools look for and that do not work yet: what to say instead of guessing
+/// that they are slips of the finger.
+const NOT_YET: &[(&str, &str)] = &[
+    ("--ci", "the exit code says what a job needs to know"),
+    ("--control", "Ctrl-C winds a test down"),
+    ("--dashboard", "`--progress` shows the run, the report the charts"),
+    ("--duet", "`--save-baseline` and `--baseline` compare stored runs"),
+    ("--max-time", "`--duration` shortens a test"),
+    ("--out", "`--format json` prints the results, the store holds every second"),
+    ("--pin", "`taskset` can give the load generator cores of its own"),
+    ("--rps", "the number of virtual users and `vu.sleep` set the pace"),
+    ("--runs", "repeat the command, each run is stored"),
+    ("--shard", "one process makes the whole load"),
+    ("--stored", "stored runs are what `--baseline` compares"),
+    ("--test-order", "tests run in the order of their names"),
+    ("--workers", "there is one for each core"),
+];
+
+fn not_yet(error: clap::Error) -> clap::Error {
+    let argument = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(argument)) if error.kind() == ErrorKind::UnknownArgument => argument,
+        _ => return error,
+    };
+    match NOT_YET.iter().find(|(name, _)| argument == name) {
+        Some((name, instead)) => {
+            let text = format!("`{name}` does not work yet\nhint: {instead}\n");
+            clap::Error::raw(ErrorKind::UnknownArgument, text).with_cmd(&Args::command())
+        }
+        None => error,
+    }
 }
 
 /// Prints the completion script of a shell.

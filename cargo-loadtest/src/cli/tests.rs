@@ -98,3 +98,12 @@ fn completions_know_the_options() {
     clap_complete::generate(clap_complete::Shell::Bash, &mut Args::command(), "cargo-loadtest", &mut script);
     assert!(String::from_utf8_lossy(&script).contains("--save-baseline"));
 }
+
+#[test]
+fn options_that_do_not_work_yet_say_so_and_what_to_do_instead() {
+    for (name, instead) in NOT_YET {
+        let error = parse(["cargo-loadtest", name, "x"].map(OsString::from)).expect_err("unknown");
+        let text = error.0.to_string();
+        assert!(text.contains("does not work yet") && text.contains(instead), "{text}");
+    }
+}

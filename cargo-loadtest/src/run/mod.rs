@@ -246,7 +246,9 @@ fn tell(judgement: &Judgement, run: &RunData, format: Format) {
     };
     let reasons: Vec<&String> =
         judgement.reasons.iter().map(|(_, reason)| reason).filter(|reason| !told(reason)).collect();
-    for reason in reasons.iter().take(MAX_REASONS) {
+    // The line of the exit code says this already.
+    let said = |reason: &&&String| reason.as_str() != judgement.code.meaning();
+    for reason in reasons.iter().filter(said).take(MAX_REASONS) {
         eprintln!("error: {}", plain(reason));
     }
     if reasons.len() > MAX_REASONS {

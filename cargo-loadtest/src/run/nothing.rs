@@ -38,7 +38,7 @@ fn compose(selected: &[&str], dependents: &[&str], found: &Found, selection: &Se
         return format!(
             "no load test found: {} on loadtest-runtime\n\
              hint: add it to a package, and a test beside its code:\n\n    \
-             cargo add --dev loadtest-runtime\n\n{SHORTEST}\n\n\
+             cargo add --dev --path ../cargo-loadtest/loadtest-runtime\n\n{SHORTEST}\n\n\
              `-p PKG` and `--workspace` look into other packages",
             match selected {
                 [] => "there is no package that could depend".to_owned(),
@@ -73,7 +73,7 @@ mod tests {
     fn a_package_without_the_dependency_is_told_how_to_add_it() {
         let text = said(&["shop"], &[], &Found::default(), &[]);
         assert!(text.contains("the package shop does not depend on loadtest-runtime"), "{text}");
-        assert!(text.contains("cargo add --dev loadtest-runtime") && text.contains("#[load_test]"), "{text}");
+        assert!(text.contains("cargo add --dev --path") && text.contains("#[load_test]"), "{text}");
     }
 
     #[test]

@@ -81,8 +81,7 @@ fn banner(test: &TestData, paint: Paint) -> String {
         return format!("{}  {}\n", paint.bold(tone, &head), paint.bold(Tone::Plain, &id));
     };
     let mut lines = first.lines();
-    let mut out =
-        format!("{} {}\n", paint.bold(tone, &format!("{head}:")), lines.next().unwrap_or_default());
+    let mut out = format!("{} {}\n", paint.bold(tone, &format!("{head}:")), lines.next().unwrap_or_default());
     // Hints and the last output of a process, as they were written.
     for line in lines {
         out.push_str(&format!("    {line}\n"));

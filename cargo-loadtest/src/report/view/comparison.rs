@@ -67,7 +67,9 @@ impl ComparisonView {
         let same = whole_percent(comparison.equivalence);
         let (mode, power) = match comparison.mode {
             Mode::Stored => (
-                format!("One stored run against one fresh run, which tells changes above {effect} and nothing smaller"),
+                format!(
+                    "One stored run against one fresh run, which tells changes above {effect} and nothing smaller"
+                ),
                 format!(
                     "“{}” does not mean that nothing changed. Runs made at different times differ by \
                      themselves; {} between sessions is assumed.",

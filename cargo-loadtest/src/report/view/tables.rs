@@ -76,7 +76,8 @@ pub(in crate::report) fn figures(test: &TestData) -> Figures {
             (true, false) => "More than 1% failed",
             _ => "Failures were faster than successes",
         };
-        format!("{why}: fast failures flatter the percentiles of all requests. Read those of successes.")
+        let instead = if good.count > 0 { " Read those of successes." } else { "" };
+        format!("{why}: fast failures flatter the percentiles of all requests.{instead}")
     });
 
     let mut cards = Vec::new();
