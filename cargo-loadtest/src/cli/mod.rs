@@ -123,9 +123,8 @@ pub struct Args {
 
     /// Number of virtual users.
     ///
-    /// Alone it changes only the number, if the test's executor takes `vus`; a test of stages becomes as many
-    /// iterations as there are virtual users. Together with `--duration`, `--iterations` or `--stage` it
-    /// replaces the whole load that the attribute describes.
+    /// Alone it changes only the number; for a test of stages use `--stage`. Together with `--duration` or
+    /// `--iterations` it replaces the whole load that the attribute describes.
     #[arg(short = 'u', long, value_name = "N", value_parser = values::positive_u32, help_heading = "Shaping the load")]
     pub vus: Option<u32>,
 

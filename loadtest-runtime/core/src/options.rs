@@ -141,15 +141,12 @@ impl Options {
     /// Lays the options of a higher tier over these. If the higher tier shapes the load (sets any of
     /// executor, iterations, duration, stages, …), it replaces all that this one says about the shape: a
     /// mixture of two shapes is never what was meant. As in k6, `vus` is apart: it survives a new shape
-    /// that takes it, so `--duration 5m` lengthens a soak of 20 virtual users without shrinking it to one,
-    /// and alone it changes only the number, unless the shape below has no `vus`.
+    /// that takes it, so `--duration 5m` lengthens a soak of 20 virtual users without shrinking it to one.
+    /// Alone it changes only the number; for a shape without `vus` that is an error of
+    /// [`Options::resolve`], because no load that it could turn into is what was meant.
     #[must_use]
     pub fn overwrite(mut self, higher: Options) -> Options {
-        let shapes = higher.execution_keys().iter().any(|key| *key != "vus");
-        let keeps_shape = !shapes && self.executor().is_ok_and(|kind| kind.spec().keys.contains(&"vus"));
-        if keeps_shape {
-            self.vus = higher.vus.or(self.vus);
-        } else if shapes || higher.vus.is_some() {
+        if higher.execution_keys().iter().any(|key| *key != "vus") {
             let inherits_vus = higher.executor().is_ok_and(|kind| kind.spec().keys.contains(&"vus"));
             self.vus = higher.vus.or(self.vus.filter(|_| inherits_vus));
             self.executor = higher.executor;
@@ -159,6 +156,8 @@ impl Options {
             self.start_vus = higher.start_vus;
             self.stages = higher.stages;
             self.graceful_ramp_down = higher.graceful_ramp_down;
+        } else {
+            self.vus = higher.vus.or(self.vus);
         }
         self.graceful_stop = higher.graceful_stop.or(self.graceful_stop);
         self.warm_up = higher.warm_up.or(self.warm_up);

@@ -77,6 +77,13 @@ fn a_longer_soak_keeps_its_virtual_users() {
 }
 
 #[test]
+fn a_number_of_users_alone_does_not_turn_stages_into_something_else() {
+    let ramp = options(|o| o.stages = Some(parse_stages("2s:5, 20s:5").expect("valid")));
+    let error = ramp.overwrite(options(|o| o.vus = Some(5))).resolve().expect_err("contradictory");
+    assert!(error.message().contains("does not take `vus`"), "{error}");
+}
+
+#[test]
 fn stages_name_the_one_that_is_wrong() {
     assert_eq!(parse_stages("1m30s:100, 0s:50").expect("valid").len(), 2);
     let error = parse_stages("1s:5, 2q:5").expect_err("bad unit");
