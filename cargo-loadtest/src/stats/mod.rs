@@ -1,7 +1,7 @@
 //! Statistics behind the verdicts: pure functions on `&[f64]` and plain numbers.
 //!
 //! Read it in this order: [`descriptive`] (means, quantiles), [`dist`] (t and normal distribution),
-//! [`batch_means`] (how sure one run is of its own mean), [`paired`] (runs made in pairs), [`log_odds`]
+//! [`mod@batch_means`] (how sure one run is of its own mean), [`paired`] (runs made in pairs), [`log_odds`]
 //! (errors and drops), [`multiple`] (several metrics at once), [`interval`] (from an estimate to a
 //! [`Verdict`]), and [`stored`], which judges one stored run against another with all of these.
 //!
