@@ -1,6 +1,6 @@
 //! Reading a request to its end before answering it.
 //!
-//! [`receive`] puts the whole body in memory first. Otherwise a refusal that needs no body (no token, an
+//! `receive` puts the whole body in memory first. Otherwise a refusal that needs no body (no token, an
 //! injected failure) could leave it half read on the connection, which would then have to be closed, and
 //! a client that keeps its connections would see its next request fail. It refuses bodies that no
 //! route could want.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{ExecutorKind, Stage};
 use crate::units::{self, format_duration};
 
-/// A definite load: what [`Options`] mean, every default filled in.
+/// A definite load: what [`Options`](super::Options) mean, every default filled in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Workload {
     /// How many virtual users do what, when.
