@@ -8,6 +8,20 @@ use std::collections::{BTreeMap, HashMap};
 
 use loadtest_core::metric::{Builtin, MetricDef, Tags, Totals, tag};
 use loadtest_core::results::{Interval, RunDocument, SeriesDef, SeriesId, TestDocument};
+use serde::Serialize;
+
+/// Intervals shorter than this say too little about a rate or a mean: the last one of a test may be of a few
+/// milliseconds, into which the end of many iterations falls.
+pub const MIN_RATE_SECONDS: f64 = 0.5;
+
+/// Share of its CPU budget above which the load generator's own queues show in the latencies.
+pub const MAX_GENERATOR_CPU: f64 = 0.80;
+
+/// Share of CPU time stolen by the hypervisor above which the machine belongs to others too much.
+pub const MAX_STEAL: f64 = 0.05;
+
+/// Share of the planned load that has to be offered.
+pub const MIN_OFFERED: f64 = 0.99;
 
 /// A run with the intervals of its tests.
 #[derive(Debug, Clone)]
@@ -16,6 +30,24 @@ pub struct RunData {
     pub document: RunDocument,
     /// The tests with their intervals.
     pub tests: Vec<TestData>,
+    /// The name of the baseline that the run should have been compared with and that did not exist.
+    pub baseline_missing: Option<String>,
+}
+
+/// A run's document as it is written: with what is known of it besides.
+#[derive(Debug, Serialize)]
+pub struct WrittenDocument<'a> {
+    #[serde(flatten)]
+    document: &'a RunDocument,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baseline_missing: Option<&'a str>,
+}
+
+impl<'a> WrittenDocument<'a> {
+    /// A document, and the name of the baseline that was not there.
+    pub fn new(document: &'a RunDocument, baseline_missing: Option<&'a str>) -> Self {
+        Self { document, baseline_missing }
+    }
 }
 
 /// A test with its intervals.
@@ -191,17 +223,23 @@ impl TestData {
         (seconds > 0.0).then(|| ServiceUse { cpu_mean: cpu_seconds / seconds, cpu_max, rss_max })
     }
 
-    /// The values of a tag that occur with a metric, sorted.
-    pub fn tag_values(&self, metric: &str, tag: &str) -> Vec<String> {
-        let mut values: Vec<String> = self
-            .series
-            .values()
-            .filter(|def| def.metric.name == metric)
-            .filter_map(|def| def.tags.get(tag).cloned())
-            .collect();
-        values.sort();
-        values.dedup();
-        values
+    /// How many iterations ended by themselves, failed ones included, and how many were interrupted.
+    pub fn ended_iterations(&self) -> (u64, u64) {
+        let states = self.document.outcome.scenarios.values();
+        states.fold((0, 0), |(complete, interrupted), state| {
+            (complete + state.completed, interrupted + state.interrupted)
+        })
+    }
+
+    /// What `sums` of intervals are in a second, by interval. An interval of under [`MIN_RATE_SECONDS`] has no
+    /// rate; if all are that short, each has that of the whole test.
+    pub fn rates(&self, sums: &[f64]) -> Vec<Option<f64>> {
+        let short = |interval: &Interval| interval.seconds < MIN_RATE_SECONDS;
+        if self.intervals.iter().all(short) {
+            return vec![Some(sums.iter().sum::<f64>() / self.seconds()); sums.len()];
+        }
+        let rate = |(sum, interval): (&f64, &Interval)| (!short(interval)).then(|| sum / interval.seconds);
+        sums.iter().zip(&self.intervals).map(rate).collect()
     }
 
     /// Seconds that the load took, at least one interval's length.

@@ -5,10 +5,13 @@
 
 use std::fmt::Write as _;
 
-use loadtest_core::results::{End, TestOutcome};
+use loadtest_core::results::{End, TestOutcome, ThresholdOutcome};
 use serde::Serialize;
 
 use crate::compare::Verdict;
+
+/// The kind that errors go to once there are too many different ones.
+const OTHER_ERRORS: &str = "other";
 
 /// What a run ends with. The numbers are a contract with scripts: 99 and 105 to 109 are those of k6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -122,7 +125,7 @@ pub enum Policy {
 pub struct Facts<'a> {
     /// The tests that ran, in their order.
     pub tests: Vec<TestFacts<'a>>,
-    /// Whether a signal kept tests from running at all.
+    /// Whether a signal came, even if no test was cut short by it.
     pub interrupted: bool,
     /// The verdict of the comparison, if there was one.
     pub comparison: Option<Verdict>,
@@ -150,7 +153,7 @@ pub fn judge_test(test: &TestFacts<'_>) -> Judgement {
 pub fn judge(facts: &Facts<'_>) -> Judgement {
     let mut found: Vec<_> = facts.tests.iter().flat_map(test_findings).collect();
     if facts.interrupted && !found.iter().any(|(code, _)| *code == ExitCode::Interrupted) {
-        found.push((ExitCode::Interrupted, "interrupted before every test had run".to_owned()));
+        found.push((ExitCode::Interrupted, ExitCode::Interrupted.meaning().to_owned()));
     }
     match facts.comparison {
         Some(Verdict::Regressed) => {
@@ -180,17 +183,37 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
 /// Whether a run with this end is worth keeping as a baseline: the load ran as planned and its numbers can
 /// be trusted.
 pub fn fit_for_baseline(tests: &[TestFacts<'_>]) -> Result<(), String> {
-    let unfit = tests.iter().flat_map(test_findings).find(|(code, _)| *code != ExitCode::ThresholdsFailed);
-    if let Some((_, reason)) = unfit {
-        return Err(reason);
+    if tests.is_empty() {
+        return Err("no test ran".to_owned());
     }
-    match tests.iter().find(|test| test.succeeded == 0) {
-        Some(test) => Err(format!("{}: no iteration succeeded", test.id)),
-        None => Ok(()),
-    }
+    // A limit that was crossed says how good the numbers are, not whether they are those of the whole plan.
+    tests.iter().flat_map(off_plan).next().map_or(Ok(()), |(_, reason)| Err(reason))
 }
 
 fn test_findings(test: &TestFacts<'_>) -> Vec<(ExitCode, String)> {
+    let mut found = off_plan(test);
+    found.extend(crossed(test));
+    found
+}
+
+/// Thresholds that do not hold.
+fn crossed(test: &TestFacts<'_>) -> Vec<(ExitCode, String)> {
+    let TestFacts { id, outcome, .. } = test;
+    // A setup that failed left nothing to hold thresholds against.
+    let measured = !matches!(outcome.end, End::SetupFailed { .. });
+    let failed = outcome.thresholds.iter().filter(|threshold| measured && !threshold.holds);
+    let finding = |threshold: &ThresholdOutcome| {
+        let actual = match threshold.actual {
+            Some(_) => "failed",
+            None => "has no data",
+        };
+        (ExitCode::ThresholdsFailed, format!("{id}: threshold {actual}: {}", threshold.source))
+    };
+    failed.map(finding).collect()
+}
+
+/// What did not go as planned: how the test ended, what can't be trusted, what died or never succeeded.
+fn off_plan(test: &TestFacts<'_>) -> Vec<(ExitCode, String)> {
     let id = test.id;
     let outcome = test.outcome;
     let mut found = Vec::new();
@@ -215,17 +238,8 @@ fn test_findings(test: &TestFacts<'_>) -> Vec<(ExitCode, String)> {
     if outcome.end == End::Completed && test.succeeded == 0 {
         found.push((
             ExitCode::ThresholdsFailed,
-            format!("{id}: no iteration succeeded{}", first_error(outcome)),
+            format!("{id}: no iteration succeeded{}{}", interrupted(outcome), first_error(outcome)),
         ));
-    }
-    // A setup that failed left nothing to hold thresholds against.
-    let measured = !matches!(outcome.end, End::SetupFailed { .. });
-    for threshold in outcome.thresholds.iter().filter(|threshold| measured && !threshold.holds) {
-        let actual = match threshold.actual {
-            Some(_) => "failed",
-            None => "has no data",
-        };
-        found.push((ExitCode::ThresholdsFailed, format!("{id}: threshold {actual}: {}", threshold.source)));
     }
     if let Some(error) = &outcome.teardown_error {
         found.push((ExitCode::ThresholdsFailed, format!("{id}: teardown failed: {error}")));
@@ -233,8 +247,18 @@ fn test_findings(test: &TestFacts<'_>) -> Vec<(ExitCode, String)> {
     found
 }
 
+/// Iterations that nobody waited for: the likely reason if none succeeded.
+fn interrupted(outcome: &TestOutcome) -> String {
+    match outcome.scenarios.values().map(|state| state.interrupted).sum::<u64>() {
+        0 => String::new(),
+        n => format!(" ({n} were interrupted: an iteration takes longer than duration + graceful_stop)"),
+    }
+}
+
+/// The most frequent error; the heap of those that are not told apart only if there is nothing else.
 fn first_error(outcome: &TestOutcome) -> String {
-    outcome.errors.first().map_or_else(String::new, |error| {
+    let told_apart = outcome.errors.iter().find(|error| error.kind != OTHER_ERRORS);
+    told_apart.or(outcome.errors.first()).map_or_else(String::new, |error| {
         let place = error.place.as_deref().map(|place| format!(" at {place}")).unwrap_or_default();
         // The place belongs to what happened, hints come after it.
         let (what, hints) = error.message.split_once('\n').unwrap_or((&error.message, ""));
@@ -252,7 +276,7 @@ fn conclude(mut found: Vec<(ExitCode, String)>) -> Judgement {
 #[cfg(test)]
 mod tests {
 
-    use loadtest_core::results::ThresholdOutcome;
+    use loadtest_core::results::{ErrorOutcome, ScenarioState};
 
     use super::*;
 
@@ -361,6 +385,44 @@ mod tests {
         assert!(fit(&ended(End::Completed, |o| o.thresholds = vec![threshold(false, false)]), 1));
         assert!(!fit(&outcome(End::Completed), 0));
         assert!(!fit(&outcome(End::Interrupted), 1));
+        let aborted = End::Aborted { reason: "x".to_owned() };
+        assert!(!fit(&ended(aborted, |o| o.thresholds = vec![threshold(false, true)]), 1));
+        assert!(!fit(&ended(End::Completed, |o| o.teardown_error = Some("x".to_owned())), 1));
+        assert!(fit_for_baseline(&[]).is_err());
+
+        let died = ended(End::Completed, |o| {
+            o.thresholds = vec![threshold(false, false)];
+            o.services_died = vec!["the service died".to_owned()];
+        });
+        let facts = TestFacts { id: "p/lib/t", outcome: &died, invalid: &[], succeeded: 1 };
+        assert_eq!(fit_for_baseline(&[facts]), Err("p/lib/t: the service died".to_owned()));
+    }
+
+    #[test]
+    fn a_run_without_success_tells_the_error_that_has_a_name_and_what_was_interrupted() {
+        let error = |kind: &str, message: &str, count| ErrorOutcome {
+            scenario: "t".to_owned(),
+            kind: kind.to_owned(),
+            message: message.to_owned(),
+            place: None,
+            count,
+            first_at: 0.0,
+        };
+        let reason = |outcome: &TestOutcome| {
+            judge_test(&TestFacts { id: "t", outcome, invalid: &[], succeeded: 0 }).reasons[0].1.clone()
+        };
+        let both = vec![error("other", "many kinds", 90), error("http", "refused", 9)];
+        assert_eq!(
+            reason(&ended(End::Completed, |o| o.errors = both)),
+            "t: no iteration succeeded: refused (9 times)"
+        );
+        let only = vec![error("other", "many kinds", 90)];
+        assert!(reason(&ended(End::Completed, |o| o.errors = only)).ends_with("many kinds (90 times)"));
+        let slow = ended(End::Completed, |o| {
+            let state = ScenarioState { interrupted: 4, ..ScenarioState::default() };
+            o.scenarios.insert("t".to_owned(), state);
+        });
+        assert!(reason(&slow).contains("4 were interrupted: an iteration takes longer than duration"));
     }
 
     #[test]

@@ -62,16 +62,22 @@ impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for Error {
     }
 }
 
-/// The message; with `{:#}` those of its causes too, `: ` between them.
+/// The message; with `{:#}` those of its causes too, `: ` between them, unless a message ends with that of its
+/// cause already.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.inner)?;
-        if f.alternate() {
-            for cause in causes(&*self.inner) {
-                write!(f, ": {cause}")?;
+        if !f.alternate() {
+            return write!(f, "{}", self.inner);
+        }
+        let mut text = self.inner.to_string();
+        for cause in causes(&*self.inner) {
+            let cause = cause.to_string();
+            if !text.ends_with(&cause) {
+                text.push_str(": ");
+                text.push_str(&cause);
             }
         }
-        Ok(())
+        f.write_str(&text)
     }
 }
 
@@ -139,5 +145,20 @@ mod tests {
         assert_eq!(error.to_string(), "outer");
         assert!(format!("{error:#}").starts_with("outer: "));
         assert!(format!("{error:?}").contains("\ncaused by: "));
+
+        #[derive(Debug)]
+        struct Repeats(fmt::Error);
+        impl fmt::Display for Repeats {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "outer: {}", self.0)
+            }
+        }
+        impl StdError for Repeats {
+            fn source(&self) -> Option<&(dyn StdError + 'static)> {
+                Some(&self.0)
+            }
+        }
+        let error = Error::from(Repeats(fmt::Error));
+        assert_eq!(format!("{error:#}"), error.to_string());
     }
 }

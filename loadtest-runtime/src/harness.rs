@@ -28,6 +28,7 @@ use crate::http::HttpOptions;
 use crate::lifecycle::{Scenario, Shared};
 use crate::link::{self, Link};
 use crate::metrics::custom;
+use crate::process;
 use crate::registry::{self, Registration};
 use crate::scheduler::{self, Audience, LoadOutcome, LoadPlan, ScenarioPlan, StopCause};
 use crate::service::Services;
@@ -134,6 +135,7 @@ fn run_test(request: &Request, link: &Link, reader: TcpStream, over: &Arc<Atomic
     };
     test.services.kill_all();
     test.outcome.end = end;
+    test.outcome.warnings.extend(link.untold());
     test.outcome
 }
 
@@ -160,8 +162,10 @@ impl Listener {
                 Ok(other) => eprintln!("cargo loadtest: an unexpected frame was ignored: {other:?}"),
                 Err(_) if self.over.load(Ordering::Relaxed) => return,
                 Err(_) => {
-                    // The subcommand is gone: nobody is left to report to, and no child may outlive it.
+                    // The subcommand is gone: nobody is left to report to, and no child may outlive it, nor
+                    // what a child has started, nor one that is being started at this moment.
                     self.services.kill_all();
+                    process::kill_own_group();
                     std::process::exit(1);
                 }
             }
@@ -384,7 +388,7 @@ fn tear_down(runtime: &tokio::runtime::Runtime, parts: &[Part], data: &[Shared])
         let mut first = Ok(());
         for (part, data) in parts.iter().zip(data) {
             let result = match tokio::time::timeout(LIFECYCLE_TIMEOUT, part.scenario.teardown(data)).await {
-                Ok(result) => result.map_err(|error| error.to_string()),
+                Ok(result) => result.map_err(|error| format!("{error:#} (at {})", error.location())),
                 Err(_) => Err(format!("teardown took longer than {LIFECYCLE_TIMEOUT:?}")),
             };
             first = first.and(result);

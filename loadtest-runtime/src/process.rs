@@ -1,5 +1,5 @@
 //! What the system tells about processes and threads: CPU time, memory, stolen time. Read from `/proc`;
-//! elsewhere every answer is "unknown".
+//! elsewhere every answer is "unknown". And the end of the process group, [`kill_own_group`].
 
 use std::fs;
 use std::time::Duration;
@@ -50,9 +50,71 @@ pub(crate) fn stolen_ticks() -> Option<(u64, u64)> {
     Some((*ticks.get(7)?, ticks.iter().take(8).sum()))
 }
 
+/// Kills the group of this process, this process included, and with it whatever its services started and left
+/// behind: returns only if it is not the group's leader. The subcommand makes each test process the leader of a
+/// group; one that was started by hand is in a group with others, who are none of its business.
+pub(crate) fn kill_own_group() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Signal, getpgrp, getpid, kill_process_group};
+        let group = getpgrp();
+        if group == getpid() {
+            // It can't fail: the group exists, and a process may signal itself.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
+    use std::io::Read;
+    use std::os::unix::process::{CommandExt, ExitStatusExt};
+    use std::process::{Command, Stdio};
+
     use super::*;
+
+    /// Set in a process that is to start a grandchild and then to kill its group.
+    const VICTIM: &str = "LOADTEST_RUNTIME_TEST_VICTIM";
+
+    /// The test binary again, with this test alone.
+    fn victim() -> Command {
+        let mut command = Command::new(std::env::current_exe().expect("known"));
+        command
+            .args([
+                "--exact",
+                "--nocapture",
+                "process::tests::a_group_ends_with_its_leader_and_no_other_does",
+            ])
+            .env(VICTIM, "1")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        command
+    }
+
+    #[test]
+    fn a_group_ends_with_its_leader_and_no_other_does() {
+        if std::env::var_os(VICTIM).is_some() {
+            // The shell ends at once and leaves its child behind, which holds the pipe of the output.
+            let leader = rustix::process::getpgrp() == rustix::process::getpid();
+            let script = if leader { "sleep 777 & echo left behind" } else { "echo left behind" };
+            assert!(Command::new("sh").args(["-c", script]).status().is_ok_and(|status| status.success()));
+            kill_own_group();
+            return;
+        }
+        for leader in [true, false] {
+            let mut command = victim();
+            if leader {
+                command.process_group(0);
+            }
+            let mut child = command.spawn().expect("starts");
+            let mut said = String::new();
+            // At its end only when everybody who holds the pipe is gone.
+            child.stdout.take().expect("piped").read_to_string(&mut said).expect("text");
+            assert!(said.contains("left behind"), "{said}");
+            let status = child.wait().expect("ends");
+            assert_eq!((status.signal(), status.success()), (leader.then_some(9), !leader), "{status}");
+        }
+    }
 
     #[test]
     fn this_process_has_memory_and_its_time_grows_with_work() {

@@ -408,8 +408,12 @@ impl Observer for Monitor {
         for (scenario, told) in self.running.iter().zip(&mut self.dropped_told) {
             let tags = &scenario.tags;
             let counters = scenario.seats.counters();
-            let active = counters.active.load(Ordering::Relaxed);
-            aggregator.value(Builtin::Vus, tags, active.into());
+            let (peak, active) = counters.take_active();
+            aggregator.value(Builtin::Vus, tags, peak.into());
+            // That nobody is left at the end of a load is no number of virtual users that it ran with.
+            if active > 0 {
+                aggregator.value(Builtin::Vus, tags, active.into());
+            }
             aggregator.value(Builtin::VusMax, tags, scenario.seats.len().into());
             // Also when nothing was dropped, so that `dropped_iterations: count<1` has data to judge.
             let dropped = scenario.dropped.load(Ordering::Relaxed);

@@ -233,7 +233,7 @@ impl Vu {
         if let Err(error) = &result
             && self.core.recording.get()
         {
-            self.core.error(errors::Source::Measure, format!("{name}: {error}"), None);
+            self.core.error(errors::Source::Measure, format!("{name}: {error:#}"), None);
         }
         result
     }
@@ -401,7 +401,7 @@ async fn one_iteration(
         Outcome::Returned(Err(error)) => {
             let place = error.location().to_string();
             // Showing an error runs code of the user's, as dropping it does.
-            match guarded(move || error.to_string()) {
+            match guarded(move || format!("{error:#}")) {
                 Ok(message) => core.error(errors::Source::Iteration, message, Some(place)),
                 Err(panic) => panicked(panic),
             }

@@ -31,7 +31,7 @@ fn doubled_latency_is_found_and_equal_code_is_not_accused() {
 
     let slow = slow.exited(98);
     assert!(slow.first_line().contains("REGRESSED"), "{}", slow.stdout);
-    assert!(slow.stderr.contains("error: regressed against the baseline"), "{}", slow.stderr);
+    assert!(slow.stderr.contains("exit code 98: regressed against the baseline"), "{}", slow.stderr);
     for (name, verdict) in [("p95", "✗ regressed"), ("throughput", "✗ regressed"), ("errors", "= no change")]
     {
         let row = slow.stdout.lines().find(|line| line.trim_start().starts_with(name));

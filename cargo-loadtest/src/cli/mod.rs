@@ -125,7 +125,7 @@ pub struct Args {
     ///
     /// Alone it changes only the number; for a test of stages use `--stage`. Together with `--duration` or
     /// `--iterations` it replaces the whole load that the attribute describes.
-    #[arg(short = 'u', long, value_name = "N", value_parser = values::positive_u32, help_heading = "Shaping the load")]
+    #[arg(short = 'u', long, value_name = "N", value_parser = values::vus, help_heading = "Shaping the load")]
     pub vus: Option<u32>,
 
     /// Loop for this long: 30s, 1m30s, 500ms.
@@ -155,6 +155,7 @@ pub struct Args {
         short,
         long,
         value_name = "D:N",
+        value_parser = values::stage,
         value_delimiter = ',',
         conflicts_with = "vus",
         help_heading = "Shaping the load"
@@ -178,7 +179,7 @@ pub struct Args {
     /// A limit besides those of the attribute: `http_req_duration: p(95)<500ms`.
     ///
     /// `metric{tag:value}: aggregation op number[unit]`, then perhaps `abort` or `abort after 10s`.
-    #[arg(long, value_name = "EXPR", help_heading = "Judging")]
+    #[arg(long, value_name = "EXPR", value_parser = values::threshold, help_heading = "Judging")]
     pub threshold: Vec<Threshold>,
 
     /// Stop after the first test that fails.

@@ -76,6 +76,28 @@ fn mistakes_have_the_words_and_hints_of_the_attribute() {
 }
 
 #[test]
+fn a_threshold_that_does_not_fit_a_built_in_metric_is_wrong_usage() {
+    let code = |line: &str| command(line).map(|_| ()).map_err(|stop| stop.0.exit_code());
+    assert_eq!(code("x --threshold http_req_failed:p(95)<500ms"), Err(2));
+    assert_eq!(code("x --threshold http_req_duration:p(95)<5MB"), Err(2));
+    assert!(message("x --threshold http_req_failed:p(95)<500ms").contains("is a rate and has no"));
+    assert_eq!(code("x --threshold http_req_duration:p(95)<500ms"), Ok(()));
+    assert_eq!(code("x --threshold of_the_test:p(95)<500ms"), Ok(()));
+}
+
+#[test]
+fn more_virtual_users_than_a_process_can_hold_are_refused() {
+    for line in
+        ["x --vus 4000000000", "x --vus 1000001", "x --vus 99999999999", "x --stage 1s:5,1s:4000000000"]
+    {
+        let text = message(line);
+        assert!(text.contains("too many") && text.contains("hint: at most 1,000,000"), "{text}");
+    }
+    assert_eq!(args("x --vus 1000000").vus, Some(1_000_000));
+    assert_eq!(args("x --stage 1s:1000000").stage[0].target, 1_000_000);
+}
+
+#[test]
 fn wrong_usage_exits_2_and_help_exits_0() {
     assert_eq!(command("x --no-such-option").map(|_| ()).map_err(|s| s.0.exit_code()), Err(2));
     assert_eq!(command("x --help").map(|_| ()).map_err(|s| s.0.exit_code()), Err(0));

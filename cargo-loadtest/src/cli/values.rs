@@ -4,6 +4,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use loadtest_core::Error;
+use loadtest_core::metric::Builtin;
+use loadtest_core::options::Stage;
+use loadtest_core::threshold::Threshold;
+use loadtest_core::units::format_count;
+
+/// More virtual users than one process can hold: a slip of the finger must not exhaust the memory.
+const MAX_VUS: u32 = 1_000_000;
 
 /// A value for `vu.env(..)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,9 +54,32 @@ pub(super) fn duration(text: &str) -> Result<Duration, Error> {
     }
 }
 
-pub(super) fn positive_u32(text: &str) -> Result<u32, Error> {
+pub(super) fn vus(text: &str) -> Result<u32, Error> {
     let number = positive_u64(text)?;
-    u32::try_from(number).map_err(|_| Error::new(format!("{number} is more than {}", u32::MAX)))
+    bounded(number).map(|()| number as u32)
+}
+
+/// A stage whose target is a number of virtual users.
+pub(super) fn stage(text: &str) -> Result<Stage, Error> {
+    let stage: Stage = text.parse()?;
+    bounded(stage.target).map(|()| stage)
+}
+
+fn bounded(vus: u64) -> Result<(), Error> {
+    match vus <= MAX_VUS.into() {
+        true => Ok(()),
+        false => Err(Error::new(format!("{vus} virtual users are too many for one process"))
+            .hint(format!("at most {} are possible", format_count(MAX_VUS.into())))),
+    }
+}
+
+/// A threshold; one on a built-in metric must fit it. Other metrics are the test's own and are known when it
+/// runs.
+pub(super) fn threshold(text: &str) -> Result<Threshold, Error> {
+    let threshold: Threshold = text.parse()?;
+    let builtin = Builtin::ALL.iter().find(|metric| metric.name() == threshold.metric);
+    builtin.map_or(Ok(()), |metric| threshold.check_kind(&metric.def()))?;
+    Ok(threshold)
 }
 
 pub(super) fn positive_u64(text: &str) -> Result<u64, Error> {

@@ -11,19 +11,15 @@ use loadtest_core::results::{End, Fingerprint, Interval};
 use super::Verdict;
 use super::extract::Measured;
 use super::segments::{Basis, Window};
-use crate::data::{RunData, TestData};
+use crate::data::{
+    MAX_GENERATOR_CPU as MOST_CPU, MAX_STEAL as MOST_STEAL, MIN_OFFERED as LEAST_OFFERED, RunData, TestData,
+};
 use crate::stats::descriptive::{logarithm, mean, variance};
 use crate::stats::dist::t_two_sided;
 use crate::stats::{EventCounts, NotJudged};
 
 /// Memory may differ by this share: what the kernel keeps for itself differs from boot to boot.
 const MEMORY_TOLERANCE: f64 = 0.05;
-/// The generator's share of its CPU budget above which its own queueing shows in the latencies.
-const MOST_CPU: f64 = 0.80;
-/// Share of the CPU time that the hypervisor may give to others.
-const MOST_STEAL: f64 = 0.05;
-/// Share of the planned load that must be offered.
-const LEAST_OFFERED: f64 = 0.99;
 /// Share of iterations that may be dropped without a word.
 const DROPPED: f64 = 0.001;
 

@@ -157,7 +157,7 @@ pub(super) fn run_of(tests: Vec<TestData>) -> RunData {
         comparison: None,
         exit_code: 0,
     };
-    RunData { document, tests }
+    RunData { document, tests, baseline_missing: None }
 }
 
 fn document(id: &str, workload: Workload, started: u64, load_seconds: f64) -> TestDocument {

@@ -4,22 +4,30 @@
 //! only its messages for programs are read here.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::Context;
 use cargo_metadata::{Artifact, BuildScript, Message, Package, PackageId, Target, TargetKind};
 use loadtest_core::{Error, suggest};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::metadata::Workspace;
 use super::{LoadTest, cargo, metadata};
 use crate::cli::Args;
 use crate::failure::{Failure, OrExit};
+use crate::launch;
 use crate::verdict::ExitCode;
 
 /// The profile that is used unless the user names one.
 const PROFILE: &str = "loadtest";
+
+/// How often it is asked, while cargo builds, whether a signal came.
+const LOOK_FOR_SIGNALS: Duration = Duration::from_millis(50);
 
 /// What cargo built.
 #[derive(Debug)]
@@ -187,28 +195,51 @@ fn add_profile(command: &mut Command, workspace: &Workspace, args: &Args) -> Res
     Ok(())
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Messages {
     artifacts: Vec<Artifact>,
     scripts: HashMap<PackageId, BuildScript>,
 }
 
-fn run(mut command: Command) -> Result<Messages, Failure> {
-    let mut child = command.stderr(Stdio::inherit()).spawn().context("can't start cargo")?;
-    let mut messages = Messages::default();
-    if let Some(output) = child.stdout.take() {
-        for message in Message::parse_stream(BufReader::new(output)) {
-            match message.context("cargo's messages broke off")? {
-                Message::CompilerArtifact(artifact) => messages.artifacts.push(artifact),
-                Message::BuildScriptExecuted(script) => {
-                    messages.scripts.insert(script.package_id.clone(), script);
-                }
-                Message::TextLine(line) => eprintln!("{line}"),
-                _ => {}
-            }
-        }
+fn run(command: Command) -> Result<Messages, Failure> {
+    run_until(command, launch::interrupted)
+}
+
+/// Cargo at work. Dropping it ends it, so that none goes on building after an error or a panic.
+struct Cargo(Child);
+
+impl Drop for Cargo {
+    fn drop(&mut self) {
+        // One that has ended, and was waited for, is left alone.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
-    let status = child.wait().context("can't wait for cargo").or_exit(ExitCode::Internal)?;
+}
+
+/// Runs cargo until it ends or `interrupted` says so. It stays in the process group of this program, because
+/// it may ask at the terminal for the key of a registry, so a signal to this program alone has to be passed
+/// on.
+fn run_until(mut command: Command, interrupted: impl Fn() -> bool + Sync) -> Result<Messages, Failure> {
+    let mut cargo = Cargo(command.stderr(Stdio::inherit()).spawn().context("can't start cargo")?);
+    let pid = i32::try_from(cargo.0.id()).ok().and_then(Pid::from_raw).context("impossible process id")?;
+    let output = cargo.0.stdout.take();
+    let (reading, read) = mpsc::channel::<()>();
+    let interrupted = &interrupted;
+    let messages = thread::scope(|scope| {
+        // Cargo is not waited for before this thread has ended, so the number is its own all the time.
+        scope.spawn(move || {
+            while let Err(RecvTimeoutError::Timeout) = read.recv_timeout(LOOK_FOR_SIGNALS) {
+                if interrupted() {
+                    // It is gone if this fails.
+                    let _ = kill_process(pid, Signal::TERM);
+                    break;
+                }
+            }
+        });
+        let _until_read = reading;
+        output.map_or_else(|| Ok(Messages::default()), read_messages)
+    })?;
+    let status = cargo.0.wait().context("can't wait for cargo").or_exit(ExitCode::Internal)?;
     match status.success() {
         true => Ok(messages),
         false => Err(Failure::new(
@@ -216,6 +247,21 @@ fn run(mut command: Command) -> Result<Messages, Failure> {
             format!("cargo could not build the load tests ({status})"),
         )),
     }
+}
+
+fn read_messages(output: impl Read) -> anyhow::Result<Messages> {
+    let mut messages = Messages::default();
+    for message in Message::parse_stream(BufReader::new(output)) {
+        match message.context("cargo's messages broke off")? {
+            Message::CompilerArtifact(artifact) => messages.artifacts.push(artifact),
+            Message::BuildScriptExecuted(script) => {
+                messages.scripts.insert(script.package_id.clone(), script);
+            }
+            Message::TextLine(line) => eprintln!("{line}"),
+            _ => {}
+        }
+    }
+    Ok(messages)
 }
 
 /// `lib`, `bin:NAME`, `test:NAME`, `example:NAME`, `bench:NAME`.
@@ -236,5 +282,44 @@ fn rank(name: &str) -> u8 {
         None => 0,
         Some(("bin", _)) => 1,
         Some(_) => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use rustix::io::Errno;
+    use rustix::process::test_kill_process;
+
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::piped());
+        command
+    }
+
+    #[test]
+    fn a_signal_to_this_program_ends_cargo_too() {
+        let start = Instant::now();
+        let failure = run_until(shell("exec sleep 60"), || true).expect_err("was ended");
+        assert!(start.elapsed() < Duration::from_secs(30), "it was waited for");
+        assert_eq!(failure.code, ExitCode::BuildFailed);
+    }
+
+    #[test]
+    fn an_undisturbed_build_ends_by_itself() {
+        assert!(run_until(shell("exit 0"), || false).is_ok());
+        assert!(run_until(shell("exit 3"), || false).is_err());
+    }
+
+    #[test]
+    fn no_cargo_goes_on_after_an_error() {
+        let cargo = Cargo(shell("exec sleep 60").spawn().expect("starts"));
+        let pid = Pid::from_raw(cargo.0.id() as i32).expect("a process id");
+        assert_eq!(test_kill_process(pid), Ok(()));
+        drop(cargo);
+        assert_eq!(test_kill_process(pid), Err(Errno::SRCH));
     }
 }

@@ -27,6 +27,7 @@ mod signals;
 mod tests;
 
 pub use signals::Signals;
+pub(crate) use signals::interrupted;
 
 use handshake::Door;
 use process::TestProcess;
@@ -98,7 +99,7 @@ pub struct Launched {
 /// version, or a signal came: never an empty listing instead.
 pub fn list(binary: &TestBinary) -> anyhow::Result<Listing> {
     let link = start(binary)?;
-    list::list(link, &binary.executable, &signals::interrupted, Limits::PRODUCT)
+    list::list(link, &binary.executable, &interrupted, Limits::PRODUCT)
 }
 
 /// Runs a test from its start to its end, with setup and teardown.

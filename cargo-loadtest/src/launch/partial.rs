@@ -12,6 +12,7 @@ use loadtest_core::results::{
     Definition, End, Interval, ScenarioState, SeriesDef, SeriesId, TestOutcome, ThresholdOutcome,
 };
 use loadtest_core::threshold::Threshold;
+use loadtest_core::units::format_millis;
 
 /// What is known of a test that is on its way.
 #[derive(Debug)]
@@ -80,7 +81,11 @@ impl Partial {
     }
 
     /// What can be said of it. Errors are the test's own knowledge and are lost with it.
-    pub(super) fn outcome(self, end: End) -> TestOutcome {
+    pub(super) fn outcome(mut self, end: End) -> TestOutcome {
+        if self.load_seconds > 0.0 {
+            let measured = format_millis(self.load_seconds * 1_000.0);
+            self.warnings.push(format!("partial: only the first {measured} of the load were measured"));
+        }
         let elapsed = Duration::try_from_secs_f64(self.load_seconds).unwrap_or_default();
         let judge = |sum: &Sum| {
             let judged =
@@ -112,5 +117,24 @@ impl Partial {
             warnings: self.warnings,
             ..TestOutcome::new(end)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_cut_is_called_partial_and_what_never_ran_is_not() {
+        let crashed = || End::Crashed { reason: "killed".to_owned() };
+        let mut partial = Partial::new(&[], &Options::default());
+        partial.add(&Interval { seconds: 1.0, ..Interval::default() });
+        partial.add(&Interval { index: 1, seconds: 0.5, ..Interval::default() });
+        let warnings = partial.outcome(crashed()).warnings;
+        assert!(
+            warnings.len() == 1 && warnings[0].starts_with("partial: only the first 1.5"),
+            "{warnings:?}"
+        );
+        assert_eq!(Partial::new(&[], &Options::default()).outcome(crashed()).warnings, [""; 0]);
     }
 }

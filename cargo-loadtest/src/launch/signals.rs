@@ -90,7 +90,7 @@ impl Signals {
 }
 
 /// Whether a signal came, for code that was not handed the [`Signals`]; `false` without a handler.
-pub(super) fn interrupted() -> bool {
+pub(crate) fn interrupted() -> bool {
     INSTALLED.get().is_some_and(|state| state.interrupted.load(Ordering::SeqCst))
 }
 

@@ -49,7 +49,7 @@ struct Scenario {
     second: Second,
 }
 
-/// What happened to a scenario in the last interval.
+/// What happened to a scenario in the last interval that is long enough to have a rate.
 #[derive(Debug, Default)]
 struct Second {
     seconds: f64,
@@ -115,9 +115,17 @@ impl Board {
             let index = self.scenario(name);
             self.scenarios[index].state = state.clone();
         }
-        for scenario in &mut self.scenarios {
-            scenario.second = Second { seconds: interval.seconds, ..Second::default() };
-        }
+        // A few milliseconds have no rate: the second before is shown on.
+        let short = interval.seconds < data::MIN_RATE_SECONDS;
+        let kept: Vec<Option<Second>> = self
+            .scenarios
+            .iter_mut()
+            .map(|scenario| {
+                let fresh = Second { seconds: interval.seconds, ..Second::default() };
+                let before = std::mem::replace(&mut scenario.second, fresh);
+                (short && before.seconds >= data::MIN_RATE_SECONDS).then_some(before)
+            })
+            .collect();
         for def in &interval.new_series {
             let Some(part) = part(&def.metric.name, data::successes(&def.tags)) else { continue };
             let scenario = def.tags.get(tag::SCENARIO).map(|name| self.scenario(name));
@@ -129,6 +137,11 @@ impl Board {
             let owner = role.scenario.or((self.scenarios.len() == 1).then_some(0));
             if let Some(scenario) = owner.and_then(|index| self.scenarios.get_mut(index)) {
                 scenario.add(role.part, totals);
+            }
+        }
+        for (scenario, before) in self.scenarios.iter_mut().zip(kept) {
+            if let Some(before) = before {
+                scenario.second = before;
             }
         }
         let end = interval.index as f64 + interval.seconds;

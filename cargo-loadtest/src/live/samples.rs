@@ -43,7 +43,7 @@ pub(super) fn service() -> ServiceInfo {
         base_url: "http://127.0.0.1:4000".to_owned(),
         path: None,
         pid: Some(4711),
-        log: Some("/tmp/concert.log".to_owned()),
+        log: Some("target/concert.log".to_owned()),
     }
 }
 

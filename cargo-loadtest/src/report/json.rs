@@ -6,7 +6,7 @@
 use anyhow::Context;
 
 use crate::compare::Comparison;
-use crate::data::RunData;
+use crate::data::{RunData, WrittenDocument};
 
 /// The run as indented JSON with a line break at its end.
 ///
@@ -17,7 +17,8 @@ pub fn document(run: &RunData, comparison: Option<&Comparison>) -> anyhow::Resul
     if let Some(comparison) = comparison {
         document.comparison = Some(serde_json::to_value(comparison).context("can't write the comparison")?);
     }
-    let mut text = serde_json::to_string_pretty(&document).context("can't write the results document")?;
+    let written = WrittenDocument::new(&document, run.baseline_missing.as_deref());
+    let mut text = serde_json::to_string_pretty(&written).context("can't write the results document")?;
     text.push('\n');
     Ok(text)
 }
@@ -37,5 +38,17 @@ mod tests {
         assert_eq!(parsed.tests[0].outcome.errors, run.document.tests[0].outcome.errors);
         assert_eq!(parsed.comparison, Some(serde_json::to_value(&comparison).expect("serialises")));
         assert!(text.ends_with("}\n"));
+        assert!(!text.contains("baseline_missing"));
+    }
+
+    #[test]
+    fn a_baseline_that_was_not_there_is_in_the_document() {
+        let (mut run, ..) = sample::concert();
+        run.baseline_missing = Some("main".to_owned());
+        let text = super::document(&run, None).expect("writes");
+        let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(value["baseline_missing"], "main");
+        let parsed: RunDocument = serde_json::from_str(&text).expect("parses");
+        assert_eq!(parsed.tests[0].id, run.document.tests[0].id);
     }
 }

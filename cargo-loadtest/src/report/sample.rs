@@ -217,7 +217,7 @@ pub(super) fn run(id: &str, started_at: &str, tests: Vec<TestData>, exit_code: u
         comparison: None,
         exit_code,
     };
-    RunData { document, tests }
+    RunData { document, tests, baseline_missing: None }
 }
 
 struct Recorder {

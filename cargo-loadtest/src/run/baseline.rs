@@ -19,6 +19,8 @@ pub(super) enum Baseline {
     NotAsked,
     /// There is none of this name.
     Missing {
+        /// The name.
+        name: String,
         /// What to say about it.
         message: String,
     },
@@ -56,7 +58,7 @@ impl Baseline {
                  check it out and save a run of it"
             ));
         }
-        let missing = Baseline::Missing { message };
+        let missing = Baseline::Missing { name: name.clone(), message };
         missing.remind();
         Ok(missing)
     }
@@ -69,14 +71,17 @@ impl Baseline {
         }
     }
 
-    /// Whether one was asked for and is not there.
-    pub(super) fn is_missing(&self) -> bool {
-        matches!(self, Baseline::Missing { .. })
+    /// The name, if one was asked for and is not there.
+    pub(super) fn missing(&self) -> Option<&str> {
+        match self {
+            Baseline::Missing { name, .. } => Some(name),
+            _ => None,
+        }
     }
 
     /// Says that it is missing, if it is.
     pub(super) fn remind(&self) {
-        if let Baseline::Missing { message } = self {
+        if let Baseline::Missing { message, .. } = self {
             eprintln!("warning: {message}");
         }
     }

@@ -73,7 +73,7 @@ impl<'a> Plan<'a> {
 pub(super) struct Executed {
     /// The tests that ran, in order.
     pub(super) tests: Vec<TestData>,
-    /// Whether a signal kept others from running.
+    /// Whether a signal came, be it after the last test.
     pub(super) interrupted: bool,
 }
 
@@ -86,21 +86,34 @@ pub(super) fn all(
     args: &Args,
     signals: &Signals,
 ) -> Executed {
+    let run = |plan: &Plan<'_>| one(plan, services, directory, seed, args, signals);
+    in_order(plans, args.fail_fast, run, || signals.interrupted())
+}
+
+fn in_order<P>(
+    plans: &[P],
+    fail_fast: bool,
+    run: impl Fn(&P) -> TestData,
+    interrupted: impl Fn() -> bool,
+) -> Executed {
     let mut tests: Vec<TestData> = Vec::new();
     for plan in plans {
-        if signals.interrupted() {
-            return Executed { tests, interrupted: true };
+        if interrupted() {
+            eprintln!("interrupted: {} more not run", plans.len() - tests.len());
+            break;
         }
-        let test = one(plan, services, directory, seed, args, signals);
+        let test = run(plan);
         let code = verdict::judge_test(&super::facts_of(&test)).code;
         tests.push(test);
-        if args.fail_fast && code != ExitCode::Passed && tests.len() < plans.len() {
+        if fail_fast && code != ExitCode::Passed && tests.len() < plans.len() {
             let left = plans.len() - tests.len();
-            eprintln!("{} failed: {left} more not run (--fail-fast)", plan.test.id);
+            let failed = tests.last().map_or("", |test| &test.document.id);
+            eprintln!("{failed} failed: {left} more not run (--fail-fast)");
             break;
         }
     }
-    Executed { tests, interrupted: false }
+    // Asked last, because a signal may come while the last test winds down.
+    Executed { interrupted: interrupted(), tests }
 }
 
 fn one(
@@ -184,5 +197,50 @@ fn not_launched(plan: &Plan<'_>, end: End) -> Launched {
         outcome: TestOutcome { workloads: plan.workloads(), ..TestOutcome::new(end) },
         services: Vec::new(),
         started_at: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use loadtest_core::results::TestDocument;
+
+    use super::*;
+
+    fn ended(end: End) -> TestData {
+        let document = TestDocument {
+            id: "p/lib/t".to_owned(),
+            definitions: Vec::new(),
+            outcome: TestOutcome::new(end),
+            services: Vec::new(),
+            started_at: None,
+            seed: 1,
+            workload_hash: String::new(),
+            intervals: String::new(),
+            invalid: Vec::new(),
+            summary: Vec::new(),
+        };
+        TestData::new(document, Vec::new())
+    }
+
+    #[test]
+    fn a_signal_counts_whenever_it_comes() {
+        let signal = Cell::new(false);
+        let run = |raise: &bool| {
+            signal.set(*raise);
+            ended(End::Completed)
+        };
+        let quiet = in_order(&[false, false], false, run, || signal.get());
+        assert!(!quiet.interrupted && quiet.tests.len() == 2);
+        // While the last one winds down, and in one after which others are not run anyway.
+        let last = in_order(&[false, true], false, run, || signal.get());
+        assert!(last.interrupted && last.tests.len() == 2);
+        signal.set(false);
+        let failed = in_order(&[true, false], true, run, || signal.get());
+        assert!(failed.interrupted && failed.tests.len() == 1);
+        signal.set(false);
+        let first = in_order(&[true, false], false, run, || signal.get());
+        assert!(first.interrupted && first.tests.len() == 1);
     }
 }

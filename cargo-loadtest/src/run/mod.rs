@@ -31,7 +31,7 @@ use crate::discover::{self, LoadTest, Workspace};
 use crate::failure::{Failure, OrExit, plain};
 use crate::launch::Signals;
 use crate::report::{self, TextOptions};
-use crate::store::{RunDir, Store};
+use crate::store::{self, RunDir, Store};
 use crate::verdict::{self, ExitCode, Facts, Judgement, TestFacts};
 use crate::{fingerprint, revision};
 
@@ -107,6 +107,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
             exit_code: 0,
         },
         tests,
+        baseline_missing: baseline.missing().map(str::to_owned),
     };
     let comparison = baseline.compare(&run);
     let judgement = judge(&run.tests, interrupted, comparison.as_ref(), &baseline, args);
@@ -147,10 +148,19 @@ fn conclude(end: &Conclusion<'_>, run: RunData, directory: RunDir) -> Result<Exi
         Format::Text => report::text::summary(&run, comparison, &text_options(args)),
     })?;
     let mut notes = Vec::new();
-    let written = write_report(end, &run, directory.path(), &mut notes);
     let path = directory.path().to_owned();
-    let stored = directory.finish(&run.document).map(|_| notes.push(format!("run       {}", short(&path))));
+    // Before the report, which is made of it and can be made again.
+    let stored = directory
+        .finish(&run.document, run.baseline_missing.as_deref())
+        .map(|_| notes.push(format!("run       {}", short(&path))));
+    let written = write_report(end, &run, &path).map(|note| {
+        notes.splice(0..0, note);
+    });
     let saved = match (&args.save_baseline, &stored) {
+        (Some(name), Ok(())) if end.judgement.code == ExitCode::Interrupted => {
+            eprintln!("warning: baseline `{name}` was not saved: the run was interrupted");
+            Ok(())
+        }
         (Some(name), Ok(())) => {
             baseline::save(end.store, name, &run, &facts(&run.tests)).map(|note| notes.extend(note))
         }
@@ -176,15 +186,10 @@ fn conclude(end: &Conclusion<'_>, run: RunData, directory: RunDir) -> Result<Exi
     Ok(code)
 }
 
-/// The HTML report: with the run in the store, and where the user looks for it.
-fn write_report(
-    end: &Conclusion<'_>,
-    run: &RunData,
-    directory: &Path,
-    notes: &mut Vec<String>,
-) -> anyhow::Result<()> {
+/// The HTML report: with the run in the store, and where the user looks for it. Returns what to say.
+fn write_report(end: &Conclusion<'_>, run: &RunData, directory: &Path) -> anyhow::Result<Option<String>> {
     if end.args.no_report {
-        return Ok(());
+        return Ok(None);
     }
     let html = report::html::render(run, end.baseline.run(), end.comparison.as_ref())
         .context("the report can't be made")?;
@@ -192,16 +197,14 @@ fn write_report(
         Some(path) => path.clone(),
         None => end.workspace.target_directory().join("loadtest").join("report.html"),
     };
-    let write = |path: &Path| {
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            std::fs::create_dir_all(parent).with_context(|| format!("can't make {}", parent.display()))?;
-        }
-        std::fs::write(path, &html).with_context(|| format!("can't write the report to {}", path.display()))
-    };
-    write(&directory.join("report.html"))?;
-    write(&target)?;
-    notes.push(format!("report    {}", short(&target)));
-    Ok(())
+    store::write_report(directory, &html)?;
+    if let Some(parent) = target.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        std::fs::create_dir_all(parent).with_context(|| format!("can't make {}", parent.display()))?;
+    }
+    // Written in place: it may be a pipe, or a link that the user made.
+    std::fs::write(&target, &html)
+        .with_context(|| format!("can't write the report to {}", target.display()))?;
+    Ok(Some(format!("report    {}", short(&target))))
 }
 
 fn judge(
@@ -215,7 +218,7 @@ fn judge(
         tests: facts(tests),
         interrupted,
         comparison: comparison.map(|comparison| comparison.verdict),
-        baseline_missing: baseline.is_missing().then(|| args.baseline_missing.into()),
+        baseline_missing: baseline.missing().map(|_| args.baseline_missing.into()),
         inconclusive: args.inconclusive.into(),
     })
 }

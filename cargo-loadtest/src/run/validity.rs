@@ -5,19 +5,7 @@
 
 use loadtest_core::results::{End, Interval, ScenarioState};
 
-use crate::data::TestData;
-
-/// Above this share of its CPU budget the generator's own queues show in the latencies.
-const MAX_CPU: f64 = 0.80;
-
-/// Above this share of stolen CPU time the machine belongs to others too much.
-const MAX_STEAL: f64 = 0.05;
-
-/// The share of the planned load that has to be offered.
-const MIN_OFFERED: f64 = 0.99;
-
-/// Shorter intervals say too little about a mean.
-const MIN_SECONDS: f64 = 0.5;
+use crate::data::{MAX_GENERATOR_CPU as MAX_CPU, MAX_STEAL, MIN_OFFERED, MIN_RATE_SECONDS, TestData};
 
 /// Why the numbers of a test can't be trusted, a sentence each; empty if they can.
 pub(super) fn reasons(test: &TestData) -> Vec<String> {
@@ -62,7 +50,10 @@ fn hold(intervals: &[Interval]) -> Vec<&Interval> {
         interval.scenarios.values().map(|state| u64::from(state.planned_vus)).sum()
     };
     let peak = intervals.iter().map(planned).max().unwrap_or(0);
-    intervals.iter().filter(|interval| interval.seconds >= MIN_SECONDS && planned(interval) == peak).collect()
+    intervals
+        .iter()
+        .filter(|interval| interval.seconds >= MIN_RATE_SECONDS && planned(interval) == peak)
+        .collect()
 }
 
 /// The mean of what the system tells; `None` unless it tells it for two intervals and for more than half.

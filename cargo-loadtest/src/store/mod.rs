@@ -21,7 +21,7 @@ mod run_dir;
 #[cfg(test)]
 mod tests;
 
-pub use run_dir::RunDir;
+pub use run_dir::{RunDir, write_report};
 
 use crate::data::RunData;
 
@@ -98,12 +98,9 @@ impl Store {
         RunDir::create(&self.runs(), commit)
     }
 
-    /// Reads a run: by its id, a beginning of it that is unique, or the path of a run directory or of its
-    /// `run.json`.
-    ///
-    /// # Errors
-    /// If there is none, several, or it is unfinished, corrupt or of a newer version.
-    pub fn load_run(&self, id_or_path: &str) -> anyhow::Result<RunData> {
+    /// Reads a run by what [`Store::find`] takes, as a baseline of it is read.
+    #[cfg(test)]
+    fn load_run(&self, id_or_path: &str) -> anyhow::Result<RunData> {
         document::load(&self.find(id_or_path)?)
     }
 
@@ -182,7 +179,8 @@ impl Store {
         Ok(self.baselines_directory().join(baseline::file_of(name)?))
     }
 
-    /// The directory of a run.
+    /// The directory of a run: by its id, a beginning of it that is unique, or the path of a run directory or
+    /// of its `run.json`.
     fn find(&self, id_or_path: &str) -> anyhow::Result<PathBuf> {
         if run_dir::is_id(id_or_path) {
             let exact = self.runs().join(id_or_path);

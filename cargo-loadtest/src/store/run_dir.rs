@@ -1,7 +1,7 @@
 //! The directory of one run, from its beginning to its document.
 //!
 //! The main type is [`RunDir`]. It is made before the first test starts, so that a run that is killed leaves
-//! its intervals; a run is complete when `run.json` is there, and from then on nothing in it is changed.
+//! its intervals; a run is complete when `run.json` is there, and from then on nothing but the report is added.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -16,13 +16,16 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{atomic, document};
-use crate::data::RunData;
+use crate::data::{RunData, WrittenDocument};
 
 /// The run's document.
 pub(super) const DOCUMENT: &str = "run.json";
 
 /// What is known of a run before it has a document.
 pub(super) const MANIFEST: &str = "manifest.json";
+
+/// The run's HTML report.
+const REPORT: &str = "report.html";
 
 /// Characters of a test's id in the name of its log; the hash that follows tells apart what is cut.
 const READABLE: usize = 80;
@@ -97,11 +100,12 @@ impl RunDir {
         self.path.join(format!("{name}.intervals.jsonl"))
     }
 
-    /// Completes the run: writes its document, and reads the run back as everyone will.
+    /// Completes the run: writes its document, with the name of a baseline that it asked for in vain, and
+    /// reads the run back as everyone will.
     ///
     /// # Errors
     /// If the document has another id, a file can't be written, or an interval log is corrupt.
-    pub fn finish(self, document: &RunDocument) -> anyhow::Result<RunData> {
+    pub fn finish(self, document: &RunDocument, baseline_missing: Option<&str>) -> anyhow::Result<RunData> {
         if document.id != self.id {
             bail!("the document of the run {} has the id {}", self.id, document.id);
         }
@@ -116,8 +120,9 @@ impl RunDir {
             }
         }
         // Read before it is complete: a run that can't be read must not look as if it could.
-        let data = document::with_intervals(document.clone(), &self.path)?;
-        atomic::write_json(&file, document)?;
+        let mut data = document::with_intervals(document.clone(), &self.path)?;
+        data.baseline_missing = baseline_missing.map(str::to_owned);
+        atomic::write_json(&file, &WrittenDocument::new(document, baseline_missing))?;
         self.write_manifest(true)?;
         Ok(data)
     }
@@ -132,6 +137,14 @@ impl RunDir {
         };
         atomic::write_json(&self.path.join(MANIFEST), &manifest)
     }
+}
+
+/// Writes the HTML report of a run into its directory, as a whole or not at all.
+///
+/// # Errors
+/// If it can't be written.
+pub fn write_report(directory: &Path, html: &str) -> anyhow::Result<()> {
+    atomic::write(&directory.join(REPORT), html.as_bytes())
 }
 
 /// Whether a text may be the name of a run directory: never a path.

@@ -174,7 +174,7 @@ fn finished(store: &Store) -> RunData {
         (0..2).map(|n| serde_json::to_string(&interval(n)).expect("serialises") + "\n").collect();
     fs::write(run.intervals_file(TEST_ID), lines).expect("writes");
     let document = document(run.id(), &log_of(&run));
-    run.finish(&document).expect("finishes")
+    run.finish(&document, None).expect("finishes")
 }
 
 fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
@@ -271,10 +271,10 @@ fn a_finished_run_is_not_changed() {
     let mut document = document("another", &log_of(&run));
     document.tests.clear();
     let twin = store.begin(None).expect("begins");
-    assert!(run.finish(&document).is_err(), "another run's document");
+    assert!(run.finish(&document, None).is_err(), "another run's document");
     document.id = twin.id().to_owned();
     fs::write(twin.path().join("run.json"), "{}").expect("writes");
-    assert!(twin.finish(&document).expect_err("is there").to_string().contains("finished already"));
+    assert!(twin.finish(&document, None).expect_err("is there").to_string().contains("finished already"));
 }
 
 #[test]
@@ -312,7 +312,14 @@ fn a_test_that_never_began_needs_no_log() {
     let run = store.begin(None).expect("begins");
     let mut document = document(run.id(), &log_of(&run));
     document.tests[0].started_at = None;
-    assert!(run.finish(&document).expect("finishes").tests[0].intervals.is_empty());
+    let directory = run.path().to_owned();
+    let data = run.finish(&document, Some("main")).expect("finishes");
+    assert!(data.tests[0].intervals.is_empty());
+    assert_eq!(data.baseline_missing.as_deref(), Some("main"));
+    let written = fs::read_to_string(directory.join("run.json")).expect("is there");
+    assert!(written.contains("\"baseline_missing\": \"main\""), "{written}");
+    write_report(&directory, "<p>").expect("writes");
+    assert_eq!(fs::read_to_string(directory.join("report.html")).expect("is there"), "<p>");
 }
 
 #[test]

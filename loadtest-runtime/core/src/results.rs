@@ -194,6 +194,27 @@ pub struct ErrorOutcome {
     pub first_at: f64,
 }
 
+/// Adds counts of errors to others, kind by kind: those of a later time, or of another process. The most
+/// frequent come first, as in [`TestOutcome::errors`].
+pub fn merge_errors(total: &mut Vec<ErrorOutcome>, more: &[ErrorOutcome]) {
+    for error in more {
+        let same = |known: &&mut ErrorOutcome| {
+            known.scenario == error.scenario
+                && known.kind == error.kind
+                && known.message == error.message
+                && known.place == error.place
+        };
+        match total.iter_mut().find(same) {
+            Some(known) => {
+                known.count = known.count.saturating_add(error.count);
+                known.first_at = known.first_at.min(error.first_at);
+            }
+            None => total.push(error.clone()),
+        }
+    }
+    total.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.message.cmp(&b.message)));
+}
+
 /// What a test process says at the end: all that the intervals do not hold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestOutcome {
@@ -350,4 +371,31 @@ pub struct RunDocument {
     pub comparison: Option<serde_json::Value>,
     /// The exit code of the run.
     pub exit_code: u8,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_add_up_by_kind_and_the_most_frequent_come_first() {
+        let error = |scenario: &str, message: &str, count, first_at| ErrorOutcome {
+            scenario: scenario.to_owned(),
+            kind: "http".to_owned(),
+            message: message.to_owned(),
+            place: None,
+            count,
+            first_at,
+        };
+        let mut total = Vec::new();
+        merge_errors(&mut total, &[error("s", "refused", 2, 0.5), error("s", "reset", 3, 1.5)]);
+        merge_errors(&mut total, &[error("s", "refused", 4, 0.25), error("t", "refused", u64::MAX, 7.0)]);
+        merge_errors(&mut total, &[error("t", "refused", 1, 8.0)]);
+        let expected = [
+            error("t", "refused", u64::MAX, 7.0),
+            error("s", "refused", 6, 0.25),
+            error("s", "reset", 3, 1.5),
+        ];
+        assert_eq!(total, expected);
+    }
 }

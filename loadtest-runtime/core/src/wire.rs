@@ -145,16 +145,32 @@ pub enum Mode {
     Run,
 }
 
+/// One frame as bytes.
+///
+/// # Errors
+/// If it can't be written as JSON, or is longer than [`MAX_FRAME`], which nobody would read.
+pub fn encode_frame(frame: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; 4];
+    serde_json::to_writer(&mut bytes, frame)?;
+    let length = bytes.len() - 4;
+    if length > MAX_FRAME {
+        return Err(too_long(length));
+    }
+    bytes[..4].copy_from_slice(&(length as u32).to_le_bytes());
+    Ok(bytes)
+}
+
+fn too_long(length: usize) -> io::Error {
+    let text = format!("a frame of {length} bytes is over the limit of {MAX_FRAME}");
+    io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
 /// Writes one frame and flushes.
 ///
 /// # Errors
-/// If the other side is gone.
+/// As [`encode_frame`], and if the other side is gone.
 pub fn write_frame(mut to: impl Write, frame: &impl Serialize) -> io::Result<()> {
-    let mut bytes = vec![0; 4];
-    serde_json::to_writer(&mut bytes, frame)?;
-    let length = u32::try_from(bytes.len() - 4).map_err(io::Error::other)?;
-    bytes[..4].copy_from_slice(&length.to_le_bytes());
-    to.write_all(&bytes)?;
+    to.write_all(&encode_frame(frame)?)?;
     to.flush()
 }
 
@@ -176,10 +192,7 @@ pub fn read_frame<T: DeserializeOwned>(mut from: impl Read) -> io::Result<Option
     }
     let length = u32::from_le_bytes(length) as usize;
     if length > MAX_FRAME {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("a frame of {length} bytes is over the limit of {MAX_FRAME}"),
-        ));
+        return Err(too_long(length));
     }
     // Grows with what really arrives, so that a lying length costs nothing.
     let mut bytes = Vec::new();
@@ -207,6 +220,7 @@ mod tests {
         assert!(matches!(read_frame::<ToTest>(&[][..]), Ok(None)));
         assert!(read_frame::<ToTest>(&wire[..wire.len() - 1]).is_err());
         assert!(read_frame::<ToTest>(&[255, 255, 255, 255, 0][..]).is_err());
+        assert!(encode_frame(&"x".repeat(MAX_FRAME)).is_err(), "nobody would read it");
     }
 
     #[test]

@@ -96,6 +96,8 @@ pub(crate) struct Counters {
     pub(crate) failed: AtomicU64,
     pub(crate) interrupted: AtomicU64,
     pub(crate) active: AtomicU32,
+    /// The most that were active at once since it was last taken.
+    peak: AtomicU32,
     pub(crate) planned: AtomicU32,
     /// Told when `active` may have become zero.
     went_idle: Notify,
@@ -105,8 +107,16 @@ impl Counters {
     /// The virtual user of a seat has, or is about to get, an iteration to run.
     pub(crate) fn occupy(&self, seat: &Seat) {
         if !seat.occupied.swap(true, Ordering::AcqRel) {
-            self.active.fetch_add(1, Ordering::AcqRel);
+            let active = self.active.fetch_add(1, Ordering::AcqRel) + 1;
+            self.peak.fetch_max(active, Ordering::AcqRel);
         }
+    }
+
+    /// The most virtual users that were active at once since the last call, and those that are now. Between two
+    /// looks a short load may come and go.
+    pub(crate) fn take_active(&self) -> (u32, u32) {
+        let active = self.active.load(Ordering::Acquire);
+        (self.peak.swap(active, Ordering::AcqRel).max(active), active)
     }
 
     /// It has nothing to run any more.

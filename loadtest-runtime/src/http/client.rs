@@ -36,11 +36,6 @@ impl HttpClient {
         self.cookies.borrow_mut().clear();
     }
 
-    /// Closes the connections that no request is using, so that the next request opens a new one.
-    pub fn close_idle_connections(&self) {
-        self.transport.close_idle();
-    }
-
     /// Keeps the cookies of a response.
     pub(super) fn store_cookies(&self, target: &Target, headers: &HeaderMap) {
         for value in headers.get_all(SET_COOKIE) {

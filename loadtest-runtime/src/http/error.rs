@@ -9,6 +9,8 @@ use std::io;
 
 use ::http::Method;
 
+use super::route;
+
 /// The kinds of failure, each counted on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -154,13 +156,12 @@ impl fmt::Display for ErrorKind {
 
 /// A request that failed.
 ///
-/// It has been recorded when the test gets to see it; returning it with `?` ends the iteration.
-#[derive(Debug)]
+/// It has been recorded when the test gets to see it; returning it with `?` ends the iteration. Its text ends
+/// up in results and reports, so it shows the URL without credentials and query; [`Error::url`] has the latter.
 pub struct Error {
     inner: Box<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     failure: Failure,
     method: Method,
@@ -211,9 +212,23 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner { failure, method, url, .. } = &*self.inner;
-        write!(f, "{method} {url}: {}", failure.text)?;
+        write!(f, "{method} {}: {}", route::shown(url), failure.text)?;
         let hint = failure.hint.as_deref().or_else(|| failure.kind.hint());
         hint.map_or(Ok(()), |hint| write!(f, "\nhint: {hint}"))
+    }
+}
+
+/// Without credentials and query too: a panic of `unwrap` shows this, and panics are stored.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { failure, method, url, status } = &*self.inner;
+        f.debug_struct("Error")
+            .field("kind", &failure.kind)
+            .field("text", &failure.text)
+            .field("method", method)
+            .field("url", &route::shown(url))
+            .field("status", status)
+            .finish()
     }
 }
 

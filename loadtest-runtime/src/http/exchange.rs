@@ -53,7 +53,7 @@ impl Tagging {
             error: Some(failure.kind),
             expected_response: false,
             tags: &self.tags,
-            url,
+            url: &route::shown(url),
             error_text: &failure.text,
             ended: Instant::now(),
             timings: Timings::default(),
@@ -75,7 +75,7 @@ impl Tagging {
             error: failure.map(|failure| failure.kind),
             expected_response: failure.is_none() && (followed || self.expected.accepts(status)),
             tags: &self.tags,
-            url: target.url.as_str(),
+            url: target.shown_url(),
             error_text: failure.map_or("", |failure| &failure.text),
             ended: sealed.ended,
             timings: sealed.timings,
@@ -158,25 +158,32 @@ impl Call {
             body: self.body.clone(),
         };
         let trace = Trace::start();
+        let under_way = Guard::new(|| self.record_headless(&dropped(&trace), &trace));
         let sent = timeout_at(deadline, client.transport.send(&request, &trace)).await;
+        under_way.disarm();
         match sent.unwrap_or_else(|_| Err(timed_out(self.timeout, &trace))) {
             Ok(TransportResponse { status, version, headers, remote_addr, body }) => {
                 client.store_cookies(&self.target, &headers);
                 Ok(Head { status, version, headers, remote_addr, body, trace, deadline })
             }
             Err(failure) => {
-                let exchange = Exchange {
-                    method: &self.method,
-                    target: &self.target,
-                    head: None,
-                    failure: Some(&failure),
-                    followed: false,
-                    sealed: trace.seal(),
-                };
-                self.tagging.record(&*self.http.recorder, &exchange);
+                self.record_headless(&failure, &trace);
                 Err(Error::new(failure, &self.method, self.target.url.as_str(), None))
             }
         }
+    }
+
+    /// Records an exchange that ended before the head of its response was there.
+    fn record_headless(&self, failure: &Failure, trace: &Trace) {
+        let exchange = Exchange {
+            method: &self.method,
+            target: &self.target,
+            head: None,
+            failure: Some(failure),
+            followed: false,
+            sealed: trace.seal(),
+        };
+        self.tagging.record(&*self.http.recorder, &exchange);
     }
 
     /// The request's headers and those that every request has.
@@ -307,7 +314,15 @@ impl OpenResponse {
         next.transpose()
     }
 
+    /// Reads the rest of the body. The exchange is recorded here only if the test drops it meanwhile.
     async fn read_body(&mut self, discard: bool) -> Result<Bytes, Failure> {
+        let mut reading = Reading { open: self, ended: false };
+        let body = reading.open.read_chunks(discard).await;
+        reading.ended = true;
+        body
+    }
+
+    async fn read_chunks(&mut self, discard: bool) -> Result<Bytes, Failure> {
         let mut whole = Bytes::new();
         let mut more = BytesMut::new();
         while let Some(chunk) = self.chunk().await? {
@@ -357,6 +372,54 @@ impl OpenResponse {
         self.body.is_none().then(|| self.trace.seal().timings)
     }
 }
+
+/// A body that is being read to its end.
+struct Reading<'a> {
+    open: &'a mut OpenResponse,
+    ended: bool,
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            let failure = dropped(&self.open.trace);
+            self.open.record(Some(&failure), false);
+        }
+    }
+}
+
+/// Does something if it is dropped before it is disarmed: a test may give up a request at any time, by a time
+/// limit of its own or a `select!`, and what the service did not answer must not be missing from the results.
+pub(super) struct Guard<F: FnMut()> {
+    on_drop: F,
+    armed: bool,
+}
+
+impl<F: FnMut()> Guard<F> {
+    pub(super) fn new(on_drop: F) -> Self {
+        Self { on_drop, armed: true }
+    }
+
+    pub(super) fn disarm(mut self) {
+        self.armed = false;
+    }
+}
+
+impl<F: FnMut()> Drop for Guard<F> {
+    fn drop(&mut self) {
+        if self.armed {
+            (self.on_drop)();
+        }
+    }
+}
+
+/// What is recorded of an exchange whose future the test dropped.
+fn dropped(trace: &Trace) -> Failure {
+    Failure::new(ErrorKind::Timeout, format!("{DROPPED}, {}", trace.doing()))
+}
+
+/// The cause of an exchange that was given up by the test itself.
+pub(super) const DROPPED: &str = "dropped by the test before it ended";
 
 fn timed_out(timeout: Duration, trace: &Trace) -> Failure {
     Failure::new(ErrorKind::Timeout, format!("timed out after {timeout:?}, {}", trace.doing()))

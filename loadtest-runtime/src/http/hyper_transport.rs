@@ -148,10 +148,6 @@ impl Transport for HyperTransport {
     ) -> LocalFuture<'a, Result<TransportResponse, Failure>> {
         Box::pin(self.send(request, trace))
     }
-
-    fn close_idle(&self) {
-        self.pool.idle.borrow_mut().clear();
-    }
 }
 
 /// Tries the addresses in their order; the failure is that of the first.

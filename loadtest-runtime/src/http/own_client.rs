@@ -15,7 +15,7 @@ use ::http::Method;
 use bytes::BytesMut;
 
 use super::error::{Error, ErrorKind, Failure};
-use super::exchange::{Exchange, Tagging};
+use super::exchange::{DROPPED, Exchange, Guard, Tagging};
 use super::record::{RecordExchange, Timings};
 use super::response::Response;
 use super::status::ExpectedStatus;
@@ -65,7 +65,7 @@ impl ReqwestHttp {
             Ok(request) => self.execute_with(&client, request).await,
             Err(error) => {
                 let url = error.url().map_or("", reqwest::Url::as_str).to_owned();
-                Err(self.tagging.reject(&*self.recorder, &Method::GET, &url, None, failure(&error)))
+                Err(self.tagging.reject(&*self.recorder, &Method::GET, &url, None, failure(error)))
             }
         }
     }
@@ -110,10 +110,14 @@ impl ReqwestHttp {
             self.tagging.record(&*self.recorder, &exchange);
             timings
         };
-        let mut response = match client.execute(request).await {
+        let given_up = || Failure::new(ErrorKind::Timeout, DROPPED);
+        let under_way = Guard::new(|| _ = record(None, Some(&given_up()), None, 0));
+        let sent = client.execute(request).await;
+        under_way.disarm();
+        let mut response = match sent {
             Ok(response) => response,
             Err(error) => {
-                let failure = failure(&error);
+                let failure = failure(error);
                 record(None, Some(&failure), None, 0);
                 return Err(Error::new(failure, &method, target.url.as_str(), None));
             }
@@ -123,11 +127,15 @@ impl ReqwestHttp {
         let head = Some((status, version));
         let mut body = BytesMut::new();
         loop {
-            match response.chunk().await {
+            let received = body.len() as u64;
+            let under_way = Guard::new(|| _ = record(head, Some(&given_up()), first_byte, received));
+            let chunk = response.chunk().await;
+            under_way.disarm();
+            match chunk {
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
                 Ok(None) => break,
                 Err(error) => {
-                    let failure = failure(&error);
+                    let failure = failure(error);
                     record(head, Some(&failure), first_byte, body.len() as u64);
                     return Err(Error::new(failure, &method, target.url.as_str(), Some(status.as_u16())));
                 }
@@ -149,7 +157,9 @@ impl fmt::Debug for ReqwestHttp {
 }
 
 /// What an error of reqwest means: the deepest cause that is known decides.
-fn failure(error: &reqwest::Error) -> Failure {
+fn failure(error: reqwest::Error) -> Failure {
+    // The URL would make each text another one, and may hold secrets.
+    let error = error.without_url();
     let mut text = error.to_string();
     let mut known = None;
     let mut source = error.source();

@@ -29,7 +29,7 @@ pub struct ExchangeRecord<'a> {
     pub expected_response: bool,
     /// The tags of this request alone.
     pub tags: &'a [(String, String)],
-    /// The full URL, without credentials and fragment.
+    /// The URL without credentials, query and fragment, which may hold secrets.
     pub url: &'a str,
     /// The error in words, without the URL, so that equal errors have equal texts; empty without an error.
     pub error_text: &'a str,

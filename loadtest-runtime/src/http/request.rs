@@ -17,6 +17,7 @@ use super::client::Http;
 use super::error::{Error, ErrorKind, Failure};
 use super::exchange::{Call, Tagging};
 use super::response::{Response, StreamingResponse};
+use super::route;
 use super::status::ExpectedStatus;
 use super::target::{Target, basic_authorization};
 
@@ -323,6 +324,7 @@ impl RequestBuilder {
 impl fmt::Debug for RequestBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = self.url.as_ref().map_or_else(|url| &**url, |target| target.url.as_str());
+        let url = route::shown(url);
         f.debug_struct("RequestBuilder")
             .field("method", &self.method)
             .field("url", &url)

@@ -4,6 +4,10 @@
 //! a series of its own, and percentiles over a route could not be had. It holds the path alone, no host: a
 //! test that calls two services tells them apart with `.name(..)`. Only what is surely an identifier is
 //! folded; a word is never taken for one.
+//!
+//! What is shown or stored of a URL is cut here too: its query and its credentials may be secrets.
+
+use std::borrow::Cow;
 
 /// The most bytes that a template of something that is not a URL may have.
 const LONGEST_RAW: usize = 100;
@@ -22,12 +26,29 @@ pub(super) fn template(path: &str) -> Box<str> {
 
 /// A name for a text that was meant to be a URL and is none.
 pub(super) fn raw_template(text: &str) -> Box<str> {
-    let path = text.split(['?', '#']).next().unwrap_or_default();
+    let path = shown(text);
+    // Credentials and host are no part of a name.
+    let path = path.rsplit('@').next().unwrap_or_default();
     let mut end = path.len().min(LONGEST_RAW);
     while !path.is_char_boundary(end) {
         end -= 1;
     }
     template(&path[..end])
+}
+
+/// A URL, or what was meant to be one, without credentials, query and fragment.
+pub(super) fn shown(text: &str) -> Cow<'_, str> {
+    let (head, rest) = text.find(['?', '#']).map_or((text, ""), |at| text.split_at(at));
+    let (scheme, after) = head.find("://").map_or(("", head), |at| head.split_at(at + 3));
+    // In a URL credentials end before the path; in a text that is none, a password may hold a slash.
+    match after.rsplit_once('@') {
+        Some((_, after)) => Cow::Owned(format!("{scheme}{after}")),
+        // A password with a question mark in it: what was cut off is only the rest of it.
+        None if rest.contains('@') && head.contains(':') && !after.contains('/') => {
+            Cow::Owned(format!("{scheme}…"))
+        }
+        None => Cow::Borrowed(head),
+    }
 }
 
 /// A number, a UUID, or at least 16 hexadecimal digits (an object id, a hash).
@@ -79,5 +100,26 @@ mod tests {
         let name = raw_template(&"좌".repeat(90));
         assert!(name.len() <= LONGEST_RAW && name.starts_with('좌'));
         assert_eq!(&*raw_template("seats/5?token=secret"), "seats/{id}");
+    }
+
+    #[test]
+    fn no_secret_of_a_url_is_shown() {
+        for (text, expected, name) in [
+            ("http://h:1/a?token=secret#secret", "http://h:1/a", "http://h:1/a"),
+            ("http://al:secret@h:99999/a/5?x", "http://h:99999/a/5", "h:99999/a/{id}"),
+            ("http://al:sec/ret@h/a", "http://h/a", "h/a"),
+            ("http://al:sec?ret@h/a", "http://…", "http://…"),
+            ("al:sec#ret@h/a", "…", "…"),
+            ("al:secret@h/a", "h/a", "h/a"),
+            ("seats?mail=a@secret", "seats", "seats"),
+            ("", "", ""),
+        ] {
+            assert_eq!(shown(text), expected, "{text}");
+            let raw = raw_template(text);
+            assert!(!raw.contains("secret") && !raw.contains("sec"), "{text}: {raw}");
+            if text.contains("@h") && !name.contains('…') {
+                assert!(raw.ends_with(name.rsplit('/').next().unwrap_or_default()), "{text}: {raw}");
+            }
+        }
     }
 }

@@ -104,7 +104,17 @@ impl Target {
         let text =
             std::str::from_utf8(location.as_bytes()).map_err(|_| invalid("it is not UTF-8".to_owned()))?;
         let url = self.url.join(text).map_err(|error| invalid(error.to_string()))?;
-        Self::new(url).map_err(|failure| invalid(failure.text.into_owned()))
+        let mut target = Self::new(url).map_err(|failure| invalid(failure.text.into_owned()))?;
+        if target.authorization.is_none() && target.same_origin(self) {
+            // Credentials of a URL hold for its origin, as in browsers.
+            target.authorization.clone_from(&self.authorization);
+        }
+        Ok(target)
+    }
+
+    /// The URL without its query, which may hold secrets: for what is shown and stored.
+    pub(super) fn shown_url(&self) -> &str {
+        &self.url[..Position::AfterPath]
     }
 
     /// The host, for connecting.

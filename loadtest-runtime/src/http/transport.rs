@@ -34,9 +34,6 @@ pub(super) trait Transport {
         request: &'a TransportRequest,
         trace: &'a Rc<Trace>,
     ) -> LocalFuture<'a, Result<TransportResponse, Failure>>;
-
-    /// Closes the connections that no request is using.
-    fn close_idle(&self);
 }
 
 /// A request, ready to go.

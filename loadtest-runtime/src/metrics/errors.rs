@@ -1,7 +1,7 @@
 //! Errors of iterations and requests, told once per kind.
 //!
-//! Two errors are of one kind if scenario, source and text agree when runs of digits are ignored: ids and
-//! ports in messages must not make a thousand kinds of one.
+//! Two errors are of one kind if scenario, source and text agree when runs of digits, hexadecimal ids and
+//! UUIDs are ignored: ids and ports in messages must not make a thousand kinds of one.
 
 use std::collections::HashMap;
 
@@ -102,22 +102,59 @@ impl ErrorTable {
     }
 }
 
-/// The message with each run of digits replaced, for telling kinds apart.
+/// The fewest hexadecimal digits that are taken for an id, if one of them is a decimal digit: no word of a
+/// human language is that.
+const SHORTEST_ID: usize = 8;
+
+/// The message with each number and id replaced, for telling kinds apart.
 fn shape(message: &str) -> String {
     let mut shape = String::with_capacity(message.len());
-    let mut in_digits = false;
-    for c in message.chars() {
-        if c.is_ascii_digit() {
-            if !in_digits {
-                shape.push('#');
-            }
-            in_digits = true;
+    let mut rest = message;
+    while let Some(first) = rest.chars().next() {
+        let run = rest.bytes().take_while(u8::is_ascii_hexdigit).count();
+        let id = &rest[..run];
+        let length = if starts_with_uuid(rest.as_bytes()) {
+            UUID
+        } else if run >= SHORTEST_ID && id.bytes().any(|byte| byte.is_ascii_digit()) {
+            run
+        } else if run > 0 {
+            push_without_digits(&mut shape, id);
+            rest = &rest[run..];
+            continue;
         } else {
-            shape.push(c);
-            in_digits = false;
-        }
+            shape.push(first);
+            rest = &rest[first.len_utf8()..];
+            continue;
+        };
+        shape.push('#');
+        rest = &rest[length..];
     }
     shape
+}
+
+/// The text with each run of digits replaced.
+fn push_without_digits(shape: &mut String, text: &str) {
+    let mut in_digits = false;
+    for c in text.chars() {
+        let is_digit = c.is_ascii_digit();
+        if !is_digit {
+            shape.push(c);
+        } else if !in_digits {
+            shape.push('#');
+        }
+        in_digits = is_digit;
+    }
+}
+
+/// Length of a UUID in its usual form (RFC 9562, section 4).
+const UUID: usize = 36;
+
+fn starts_with_uuid(text: &[u8]) -> bool {
+    text.len() >= UUID
+        && text[..UUID].iter().enumerate().all(|(i, byte)| match i {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
 }
 
 fn truncate(text: &mut String, max: usize) {
@@ -153,6 +190,23 @@ mod tests {
         all.sort_by_key(|e| e.count);
         assert_eq!(all.len(), 2);
         assert_eq!((all[1].count, all[1].message.as_str()), (2, "seat 17 is gone"));
+    }
+
+    #[test]
+    fn hexadecimal_ids_do_not_make_new_kinds_and_words_do() {
+        let mut table = ErrorTable::default();
+        for n in 0..400_u64 {
+            let id = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            table.add(error(&format!("GET /o/{:08x}1: refused", id as u32)));
+            let (a, b) = (id as u16, id >> 16);
+            table.add(error(&format!("order abcdefab-{a:04x}-4abc-8def-{b:012x} is gone")));
+        }
+        table.add(error("seat 좌석 deadbeef is gone"));
+        table.add(error("seat 좌석 defacedd is gone"));
+        let mut counts: Vec<u64> = table.drain().iter().map(|e| e.count).collect();
+        counts.sort_unstable();
+        assert_eq!(counts, [1, 1, 400, 400]);
+        assert_eq!(shape("port 8080, 0x7f3a9c00d1e2, é1"), "port #, #x#, é#");
     }
 
     #[test]

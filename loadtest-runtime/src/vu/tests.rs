@@ -132,3 +132,59 @@ fn run_local<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     tokio::task::LocalSet::new().block_on(&runtime, future)
 }
+
+#[test]
+fn requests_that_the_test_gives_up_count_and_those_of_an_interrupted_iteration_do_not() {
+    // Connections are accepted by the kernel; nobody ever answers.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/hangs?token=secret", listener.local_addr().expect("bound"));
+    let bench = Bench::new(3);
+    let core = Rc::clone(&bench.vu.core);
+    let seats = bench.seats.clone();
+    let rest = bench.live(async |vu| {
+        let http = vu.http();
+        if vu.iteration() == 2 {
+            seats.give_all(Order::Interrupt);
+            http.get(&url).send().await?;
+        }
+        let limit = Duration::from_millis(20);
+        assert!(tokio::time::timeout(limit, http.get(&url).send()).await.is_err());
+        Ok(())
+    });
+    let (sums, errors) = rest.finish(&core);
+    let reqs: Vec<_> = sums.iter().filter(|((metric, _), _)| metric == "http_reqs").collect();
+    let [((_, tags), totals)] = &reqs[..] else { panic!("one series: {reqs:?}") };
+    assert_eq!(totals.sum, 2.0);
+    assert!(tags.contains("error_code=1050") && tags.contains("expected_response=false"), "{tags}");
+    let [error] = &errors[..] else { panic!("one kind: {errors:?}") };
+    assert_eq!((error.count, error.source), (2, errors::Source::Http));
+    assert!(error.message.starts_with("GET /hangs: dropped by the test before it ended"), "{error:?}");
+}
+
+#[test]
+fn errors_are_told_with_their_causes() {
+    #[derive(Debug)]
+    struct Outer(std::fmt::Error);
+    impl std::fmt::Display for Outer {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("no seat")
+        }
+    }
+    impl std::error::Error for Outer {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+    let bench = Bench::new(1);
+    let core = Rc::clone(&bench.vu.core);
+    let rest = bench.live(async |vu| {
+        vu.measure("op", async { Err::<(), _>(Error::from(Outer(std::fmt::Error))) }).await?;
+        Ok(())
+    });
+    let (_, errors) = rest.finish(&core);
+    let told: Vec<_> = errors.iter().map(|error| error.message.clone()).collect();
+    let cause = std::fmt::Error.to_string();
+    for message in [format!("no seat: {cause}"), format!("op: no seat: {cause}")] {
+        assert!(told.contains(&message), "{told:?}");
+    }
+}

@@ -349,7 +349,10 @@ fn what_was_measured_before_a_death_is_the_outcome() {
     assert_eq!(outcome.load_seconds, 2.0);
     assert_eq!(outcome.scenarios["seats"].completed, 2);
     assert_eq!(outcome.workloads["seats"], definition().workload);
-    assert_eq!(outcome.warnings, ["low on memory"]);
+    assert_eq!(
+        outcome.warnings,
+        ["low on memory", "partial: only the first 2.00s of the load were measured"]
+    );
     // Judged by what is known: 12 requests, and no check at all.
     let judged: Vec<_> = outcome.thresholds.iter().map(|t| (t.actual, t.holds)).collect();
     assert_eq!(judged, [(Some(12.0), true), (None, false)]);

@@ -39,6 +39,14 @@ fn a_short_last_interval_does_not_lower_the_rate() {
 }
 
 #[test]
+fn a_last_interval_of_milliseconds_leaves_the_rate_of_the_last_second() {
+    let mut board = running(1);
+    board.add(&Interval { seconds: 0.004, ..samples::interval(1) });
+    let line = board.lines().concat();
+    assert!(line.contains("requests 200/s") && line.contains("20 failed requests"), "{line}");
+}
+
+#[test]
 fn bars_show_the_share_of_time_or_of_iterations() {
     let rows = running(15).rows(false);
     assert_eq!(rows.len(), 3);

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use loadtest_core::metric::{Builtin, Tags, tag};
-use loadtest_core::units::{format_count, format_rate};
+use loadtest_core::units::format_count;
 
 use super::axis::Quantity;
 use super::plot::{Line, MAX_LINES, Panel, Plot};
-use super::{Chart, Drawing, Input, Section, Table, middle};
+use super::{Chart, Drawing, Input, Section, Table, middle, rate_cell};
 use crate::data::TestData;
 use crate::report::clean;
 
@@ -33,7 +33,7 @@ impl Chart for Errors {
             label: kind.label.clone(),
             style,
             step: false,
-            points: kind.rates.iter().enumerate().map(|(n, rate)| (middle(test, n), Some(*rate))).collect(),
+            points: kind.rates.iter().enumerate().map(|(n, rate)| (middle(test, n), *rate)).collect(),
         });
         let last = test.intervals.last().map_or(1.0, |last| last.index as f64 + last.seconds);
         let plot = Plot {
@@ -57,7 +57,7 @@ impl Chart for Errors {
             body,
             legend: plot.legend(),
             table: Table::of_intervals(test, input.max_rows, &columns, |index| {
-                kinds.iter().map(|kind| format_rate(kind.rates[index])).collect()
+                kinds.iter().map(|kind| rate_cell(kind.rates[index])).collect()
             }),
         }))
     }
@@ -66,7 +66,7 @@ impl Chart for Errors {
 struct Kind {
     label: String,
     count: f64,
-    rates: Vec<f64>,
+    rates: Vec<Option<f64>>,
 }
 
 /// Kinds of error, the most frequent first, at most as many as can be told apart.
@@ -90,23 +90,13 @@ fn kinds(test: &TestData) -> Vec<Kind> {
 
     let mut kinds: Vec<Kind> = found
         .into_iter()
-        .map(|(label, counts)| Kind {
-            label,
-            count: counts.iter().sum(),
-            rates: counts
-                .iter()
-                .zip(&test.intervals)
-                .map(|(count, interval)| count / interval.seconds.max(f64::MIN_POSITIVE))
-                .collect(),
-        })
+        .map(|(label, counts)| Kind { label, count: counts.iter().sum(), rates: test.rates(&counts) })
         .collect();
     kinds.sort_by(|a, b| b.count.total_cmp(&a.count).then_with(|| a.label.cmp(&b.label)));
     if kinds.len() > MAX_LINES {
         let rest = kinds.split_off(MAX_LINES - 1);
-        let mut rates = vec![0.0; test.intervals.len()];
-        for kind in &rest {
-            rates.iter_mut().zip(&kind.rates).for_each(|(sum, rate)| *sum += rate);
-        }
+        let sum = |n: usize| rest.iter().map(|kind| kind.rates[n]).sum::<Option<f64>>();
+        let rates = (0..test.intervals.len()).map(sum).collect();
         let count = rest.iter().map(|kind| kind.count).sum();
         kinds.push(Kind { label: format!("{} other kinds", rest.len()), count, rates });
     }

@@ -9,7 +9,7 @@ use loadtest_core::units::{format_count, format_rate};
 
 use super::axis::Quantity;
 use super::plot::{Line, Panel, Plot, REFERENCE};
-use super::{Chart, Drawing, Input, Section, Table, middle};
+use super::{Chart, Drawing, Input, Section, Table, middle, rate_cell};
 use crate::data::TestData;
 
 /// The chart of the load.
@@ -37,21 +37,16 @@ impl Chart for Load {
         let users = |of: &dyn Fn(usize) -> f64| {
             (0..test.intervals.len()).map(|index| (end(index), Some(of(index)))).collect::<Vec<_>>()
         };
-        let rate_of = |metric: Builtin| -> Vec<f64> {
+        let rate_of = |metric: Builtin| {
             let parts = test.per_interval(metric.name(), |_| true);
-            let rates = parts.iter().zip(&test.intervals);
-            rates.map(|(part, interval)| part.sum / interval.seconds.max(f64::MIN_POSITIVE)).collect()
+            test.rates(&parts.iter().map(|part| part.sum).collect::<Vec<_>>())
         };
-        let at_middle = |rates: &[f64]| {
-            rates
-                .iter()
-                .enumerate()
-                .map(|(index, rate)| (middle(test, index), Some(*rate)))
-                .collect::<Vec<_>>()
+        let at_middle = |rates: &[Option<f64>]| {
+            rates.iter().enumerate().map(|(index, rate)| (middle(test, index), *rate)).collect::<Vec<_>>()
         };
         let iterations = rate_of(Builtin::Iterations);
         let requests = rate_of(Builtin::HttpReqs);
-        let has_requests = requests.iter().any(|rate| *rate > 0.0);
+        let has_requests = requests.iter().flatten().any(|rate| *rate > 0.0);
 
         let last = end(test.intervals.len() - 1);
         let plan = plan(test, last).unwrap_or_else(|| users(&planned));
@@ -98,7 +93,7 @@ impl Chart for Load {
                  users were active; the most {} in a second were {}.",
                 format_count(peak),
                 if has_requests { "requests" } else { "iterations" },
-                format_rate(top.iter().copied().fold(0.0, f64::max)),
+                format_rate(top.iter().flatten().copied().fold(0.0, f64::max)),
             ),
             size,
             body,
@@ -111,8 +106,8 @@ impl Chart for Load {
                     vec![
                         format_count(planned(index)),
                         format_count(active(index)),
-                        format_rate(requests[index]),
-                        format_rate(iterations[index]),
+                        rate_cell(requests[index]),
+                        rate_cell(iterations[index]),
                     ]
                 },
             ),

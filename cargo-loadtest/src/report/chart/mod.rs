@@ -5,6 +5,7 @@
 //! from [`TestData`]. It writes no HTML either, so everything but the picture's body is escaped by the
 //! templates.
 
+use loadtest_core::units::format_rate;
 use serde::Serialize;
 
 use crate::data::TestData;
@@ -130,6 +131,11 @@ impl Table {
 fn trim(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// A rate in a table; nothing where the interval is too short for one.
+fn rate_cell(rate: Option<f64>) -> String {
+    rate.map_or_else(|| "–".to_owned(), format_rate)
 }
 
 /// Middle of an interval in seconds from the start: where what was measured in it stands.

@@ -64,3 +64,31 @@ fn every_colour_of_a_drawing_has_a_rule() {
     }
     assert_eq!(light.matches(":root{").count(), dark.matches(":root{").count());
 }
+
+/// The end of a test falls into an interval of a few milliseconds, which would multiply what happened in it.
+#[test]
+fn a_tiny_last_interval_has_no_rate() {
+    let mut test = sample::test(&sample::Recipe { seconds: 4, rate: 50.0, lean: true, ..sample::recipe() });
+    let draw = |test: &TestData| {
+        let input = Input { test, base: None, max_points: 600, max_rows: 600 };
+        load::Load.draw(&input).expect("draws").expect("has data")
+    };
+    let whole = draw(&test).description;
+    let mut tail = test.intervals[2].clone();
+    (tail.index, tail.seconds) = (4, 0.004);
+    tail.new_series.clear();
+    test.intervals.push(tail);
+    let drawing = draw(&test);
+    assert_eq!(drawing.description, whole);
+    let last = drawing.table.rows.last().expect("rows");
+    assert!(last[0].starts_with("4–4") && last[3] == "–" && last[4] == "–", "{last:?}");
+
+    let input = Input { test: &test, base: None, max_points: 600, max_rows: 600 };
+    let errors = errors::Errors.draw(&input).expect("draws").expect("has errors");
+    assert!(errors.table.rows.last().is_some_and(|row| row[1..].iter().all(|cell| cell == "–")));
+
+    // A test that is over at once has one rate, its own.
+    let mut short = sample::test(&sample::Recipe { seconds: 1, rate: 50.0, lean: true, ..sample::recipe() });
+    short.intervals[0].seconds = 0.25;
+    assert_eq!(short.rates(&[10.0]), [Some(40.0)]);
+}

@@ -4,7 +4,7 @@ use super::*;
 use crate::report::chart::CHARTS;
 use crate::report::sample;
 use crate::report::sample::EVIL;
-use loadtest_core::results::End;
+use loadtest_core::results::{End, ScenarioState};
 
 /// One tag of a page, or a piece of text.
 #[derive(Debug, Clone, PartialEq)]
@@ -137,7 +137,8 @@ fn check(page: &str) -> Vec<Token> {
     for target in targets {
         assert!(ids.contains(&target), "{target} leads nowhere");
     }
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+    let policy =
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
     let csp = ("content".to_owned(), policy.to_owned());
     assert!(opened(&tokens).any(|(name, attributes)| name == "meta" && attributes.contains(&csp)));
     let lower = page.to_lowercase();
@@ -319,4 +320,20 @@ fn samples_can_be_looked_at() {
     let tests = vec![sample::test(&sample::long_recipe()), sample::test(&sample::recipe())];
     let run = sample::run("r", "2026-05-04T10:15:00Z", tests, 99);
     write("long.html", render(&run, None, None).expect("renders"));
+}
+
+#[test]
+fn a_missing_baseline_is_no_pass_and_interrupted_iterations_are_a_key_figure() {
+    let mut test =
+        sample::test(&sample::Recipe { errors: 0.0, thresholds: Vec::new(), lean: true, ..sample::recipe() });
+    let state = ScenarioState { completed: 60, interrupted: 3, ..ScenarioState::default() };
+    test.document.outcome.scenarios.insert("reserve_seat".to_owned(), state);
+    let mut run = sample::run("r", "2026-05-04T10:15:00Z", vec![test], 0);
+    run.baseline_missing = Some(EVIL[0].to_owned());
+    let text = text_of(&check(&render(&run, None, None).expect("renders")));
+    assert!(text.contains("NOT VERIFIED") && text.contains("not found, so nothing was compared"), "{text}");
+    assert!(text.contains(" complete, 3 interrupted"), "{text}");
+    run.document.exit_code = 95;
+    let text = text_of(&check(&render(&run, None, None).expect("renders")));
+    assert!(text.contains("FAILED") && !text.contains("NOT VERIFIED"), "{text}");
 }

@@ -5,7 +5,7 @@
 //! are measured as a terminal shows them, and no text from outside reaches the terminal with control
 //! characters in it.
 
-use loadtest_core::metric::{Builtin, Kind, MetricDef, Tags, Totals};
+use loadtest_core::metric::{Builtin, Kind, MetricDef, Tags, Totals, tag};
 use loadtest_core::units::{format_count, format_percent, format_value};
 
 use self::paint::{Paint, Tone};
@@ -55,11 +55,16 @@ pub fn summary(run: &RunData, comparison: Option<&Comparison>, options: &TextOpt
         out.push_str(&comparison::verdict_line(comparison, paint));
         out.push('\n');
     }
+    let missing = run.baseline_missing.as_ref();
+    if let Some(name) = missing {
+        let head = paint.bold(Tone::Warn, "? NOT VERIFIED:");
+        out.push_str(&format!("{head} {}\n", view::baseline_missing(name)));
+    }
     if run.tests.is_empty() {
         out.push_str("no test ran\n");
     }
     for (index, test) in run.tests.iter().enumerate() {
-        if index > 0 || comparison.is_some() {
+        if index > 0 || comparison.is_some() || missing.is_some() {
             out.push('\n');
         }
         Page { test, options, paint, out: &mut out }.write();
@@ -255,11 +260,22 @@ impl Page<'_> {
     fn rows(&self, def: &MetricDef, builtin: bool) -> Vec<Row> {
         let totals = self.test.total(&def.name, |_| true);
         let idle = def.name.starts_with("http_req_") && def.kind == Kind::Trend && totals.max == 0.0;
+        let ended = (builtin && def.name == Builtin::Iterations.name())
+            .then(|| view::interrupted_iterations(self.test))
+            .flatten();
+        if totals.count == 0
+            && let Some(plain) = ended
+        {
+            return vec![Row { name: def.name.clone(), trend: None, plain }];
+        }
         if totals.count == 0 || (builtin && idle) {
             return Vec::new();
         }
         let name = clean::clip(&clean::line(&def.name), 40);
         let mut rows = vec![self.row(name, def, &totals)];
+        if let Some(ended) = ended {
+            rows[0].plain.push_str(&self.paint.tone(Tone::Dim, &format!("  {ended}")));
+        }
         if builtin && def.name == Builtin::HttpReqDuration.name() {
             let part = |select: fn(&Tags) -> bool| self.test.total(&def.name, select);
             let (good, bad) = (part(successes), part(failures));
@@ -269,6 +285,16 @@ impl Page<'_> {
                         rows.push(self.row(format!("  {{ expected_response:{label} }}"), def, &part));
                     }
                 }
+            }
+        }
+        // Operations and groups are told apart by a tag; a sum over all of them means little.
+        if let Some((_, tag)) = APART.iter().find(|(metric, _)| builtin && def.name == metric.name()) {
+            let parts = self
+                .test
+                .total_by(&def.name, |tags| tags.get(*tag).filter(|value| !value.is_empty()).cloned());
+            for (value, part) in parts.iter().take(PARTS) {
+                let value = clean::clip(&clean::line(value), 24);
+                rows.push(self.row(format!("  {{ {tag}:{value} }}"), def, part));
             }
         }
         rows
@@ -336,6 +362,16 @@ impl Page<'_> {
         }
     }
 }
+
+/// Metrics that are shown for each value of a tag as well.
+const APART: [(Builtin, &str); 3] = [
+    (Builtin::MeasureDuration, tag::NAME),
+    (Builtin::MeasureFailed, tag::NAME),
+    (Builtin::GroupDuration, tag::GROUP),
+];
+
+/// The most values that are shown of such a tag.
+const PARTS: usize = 20;
 
 /// The built-in metrics, by the question they answer.
 const GROUPS: [(&str, &[Builtin]); 4] = [

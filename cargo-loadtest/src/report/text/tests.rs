@@ -1,4 +1,4 @@
-use loadtest_core::results::{End, ErrorOutcome};
+use loadtest_core::results::{End, ErrorOutcome, ScenarioState};
 
 use super::*;
 use crate::compare::Verdict;
@@ -247,4 +247,33 @@ fn hostile_text_neither_controls_the_terminal_nor_breaks_the_columns() {
 fn a_run_without_tests_says_so() {
     let run = sample::run("r", "2026-05-04T10:15:00Z", Vec::new(), 4);
     assert_eq!(plain(&run), "no test ran\n");
+}
+
+#[test]
+fn a_missing_baseline_is_the_first_thing_that_is_said() {
+    let mut run = sample::run("r", "2026-05-04T10:15:00Z", vec![small()], 0);
+    run.baseline_missing = Some("ma\u{1b}in".to_owned());
+    let text = plain(&run);
+    let first = text.lines().next().unwrap_or_default();
+    assert!(first.starts_with("? NOT VERIFIED: baseline `ma"), "{first}");
+    assert!(first.ends_with("in` not found, so nothing was compared") && !text.contains('\u{1b}'), "{first}");
+}
+
+#[test]
+fn interrupted_iterations_are_told_beside_the_complete_ones() {
+    let mut test = small();
+    let state = ScenarioState { completed: 60, interrupted: 3, ..ScenarioState::default() };
+    test.document.outcome.scenarios.insert("reserve_seat".to_owned(), state);
+    let text = plain(&run_of(test));
+    let line = text.lines().find(|line| line.contains(" iterations..")).expect("a line");
+    assert!(line.ends_with("60 complete, 3 interrupted"), "{line}");
+    assert!(!plain(&run_of(small())).contains("interrupted"));
+}
+
+#[test]
+fn workers_that_are_not_known_are_left_out() {
+    let mut test = small();
+    test.document.outcome.workers = 0;
+    assert!(!plain(&run_of(test)).contains("worker threads"));
+    assert!(plain(&run_of(small())).contains("worker threads"));
 }

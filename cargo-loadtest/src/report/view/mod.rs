@@ -18,10 +18,17 @@ mod tables;
 
 pub(super) use comparison::{ComparisonView, TestComparisonView, revision, verdict_mark};
 pub(super) use run::{Detail, RunView};
-pub(super) use tables::{CheckView, Figures, checks, custom_metrics, figures, health};
+pub(super) use tables::{
+    CheckView, Figures, checks, custom_metrics, figures, health, interrupted_iterations,
+};
 
 /// Reasons longer than this are cut: the errors below them have all of it.
 const REASON_COLUMNS: usize = 500;
+
+/// That a baseline was asked for in vain.
+pub(super) fn baseline_missing(name: &str) -> String {
+    format!("baseline `{}` not found, so nothing was compared", clean::clip(&clean::line(name), 60))
+}
 
 /// A name and its value.
 pub(super) type Pair = (String, String);
@@ -147,7 +154,15 @@ pub(super) fn thresholds(test: &TestData) -> Vec<ThresholdView> {
 
 /// A share of a limit; those that are many times the limit as multiples.
 fn percent(share: f64) -> String {
-    if share >= 10.0 { format!("{:.0}×", share) } else { format!("{:.0}%", share * 100.0) }
+    let percent = share * 100.0;
+    // All and nothing are said of all and nothing only.
+    match share {
+        s if s >= 10.0 => format!("{s:.0}×"),
+        s if s > 0.0 && percent < 0.5 => "<1%".to_owned(),
+        s if s < 1.0 && percent >= 99.95 => ">99.9%".to_owned(),
+        s if s < 1.0 && percent >= 99.5 => format!("{percent:.1}%"),
+        _ => format!("{percent:.0}%"),
+    }
 }
 
 /// A threshold's value in the unit of what it aggregates.
@@ -204,4 +219,21 @@ pub(super) fn errors(test: &TestData, columns: usize, most: usize) -> Vec<ErrorV
         first_at: format!("{:.1}s", error.first_at),
     };
     test.document.outcome.errors.iter().map(view).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percent;
+
+    #[test]
+    fn margins_are_never_rounded_to_all_or_nothing() {
+        assert_eq!(percent(1.0 - 0.644 / 500.0), "99.9%");
+        assert_eq!(percent(0.999_999), ">99.9%");
+        assert_eq!(percent(0.001), "<1%");
+        assert_eq!(percent(0.0), "0%");
+        assert_eq!(percent(1.0), "100%");
+        assert_eq!(percent(0.87), "87%");
+        assert_eq!(percent(1.25), "125%");
+        assert_eq!(percent(12.0), "12×");
+    }
 }

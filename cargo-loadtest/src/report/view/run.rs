@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::tables::{EndpointView, Health, MetricView, custom, endpoints, groups};
 use super::{
     CheckView, ComparisonView, ErrorView, Figures, Long, Pair, Status, TestComparisonView, ThresholdView,
-    checks, errors, figures, health, revision, thresholds,
+    baseline_missing, checks, errors, figures, health, revision, thresholds,
 };
 use crate::compare::{Comparison, Verdict};
 use crate::data::{RunData, TestData};
@@ -154,7 +154,7 @@ impl RunView {
             TestView::new(index, test, base.and_then(|base| base.tests.iter().find(same)), comparison, detail)
         });
         let tests = tests.collect::<anyhow::Result<Vec<_>>>()?;
-        let status = overall(document.exit_code, &tests, comparison);
+        let status = overall(run, &tests, comparison);
         let passed = tests.iter().filter(|test| test.status.class == "pass").count();
         let mut about = vec![
             ("started".to_owned(), clean::line(&document.started_at)),
@@ -217,7 +217,8 @@ impl RunView {
 }
 
 /// The status of the whole run: that of the exit code, with the reasons of the tests.
-fn overall(exit_code: u8, tests: &[TestView], comparison: Option<&Comparison>) -> Status {
+fn overall(run: &RunData, tests: &[TestView], comparison: Option<&Comparison>) -> Status {
+    let exit_code = run.document.exit_code;
     let mut reasons = Vec::new();
     for test in tests {
         let name = |reason: &String| {
@@ -245,11 +246,13 @@ fn overall(exit_code: u8, tests: &[TestView], comparison: Option<&Comparison>) -
             Verdict::Improved | Verdict::Unchanged => {}
         }
     }
+    reasons.extend(run.baseline_missing.as_deref().map(baseline_missing));
     let code =
         crate::verdict::EXIT_CODES.iter().map(|(code, _)| *code).find(|code| code.number() == exit_code);
     let code = match (code.unwrap_or(ExitCode::Internal), comparison.map(|comparison| comparison.verdict)) {
         // Tolerated, so it does not fail, but nobody shall take it for a pass.
         (ExitCode::Passed, Some(Verdict::Inconclusive | Verdict::NotComparable)) => ExitCode::Inconclusive,
+        (ExitCode::Passed, _) if run.baseline_missing.is_some() => ExitCode::Inconclusive,
         (code, _) => code,
     };
     Status::of_code(code, reasons)

@@ -9,13 +9,11 @@ use loadtest_core::units::{
 use serde::Serialize;
 
 use super::{Long, Pair, format_rate_of};
-use crate::data::{TestData, failures, successes};
+use crate::data::{MAX_GENERATOR_CPU, MAX_STEAL, TestData, failures, successes};
 use crate::report::clean;
 
 /// More than this share of errors makes percentiles of all requests useless.
 const MANY_ERRORS: f64 = 0.01;
-/// Above this share of its cores the generator measures itself.
-const SATURATED: f64 = 0.8;
 
 /// The numbers that matter most.
 #[derive(Debug, Clone, Serialize)]
@@ -84,12 +82,9 @@ pub(in crate::report) fn figures(test: &TestData) -> Figures {
     if requests > 0.0 {
         cards.push(card("Requests", format_count(requests), format_rate(requests / seconds), false));
     }
-    cards.push(card(
-        "Iterations",
-        format_count(iterations),
-        format_rate(iterations / seconds),
-        iterations == 0.0,
-    ));
+    let rate = format_rate(iterations / seconds);
+    let ended = interrupted_iterations(test).map_or_else(String::new, |ended| format!("; {ended}"));
+    cards.push(card("Iterations", format_count(iterations), format!("{rate}{ended}"), iterations == 0.0));
     if let Some(share) = share {
         let what = match failed_of {
             Builtin::HttpReqFailed => "requests",
@@ -140,6 +135,18 @@ pub(in crate::report) fn figures(test: &TestData) -> Figures {
         row("max", &|totals| (totals.count > 0).then_some(totals.max)),
     ];
     Figures { cards, metric: metric.to_owned(), latency, failed: bad.count > 0, caution }
+}
+
+/// How the iterations ended, if some were interrupted: `12 complete, 3 interrupted`.
+pub(in crate::report) fn interrupted_iterations(test: &TestData) -> Option<String> {
+    let (complete, interrupted) = test.ended_iterations();
+    (interrupted > 0).then(|| {
+        format!(
+            "{} complete, {} interrupted",
+            format_count(complete as f64),
+            format_count(interrupted as f64)
+        )
+    })
 }
 
 /// One endpoint, or one measured operation.
@@ -371,9 +378,12 @@ pub(in crate::report) fn health(test: &TestData) -> Health {
             }
             _ => unknown(),
         },
-        used.cpu_mean.is_some_and(|mean| mean > SATURATED),
+        used.cpu_mean.is_some_and(|mean| mean > MAX_GENERATOR_CPU),
     );
-    say("worker threads", outcome.workers.to_string(), false);
+    // A test that died did not say how many it had.
+    if outcome.workers > 0 {
+        say("worker threads", outcome.workers.to_string(), false);
+    }
     say(
         "memory",
         used.rss_max.map_or_else(unknown, |rss| format!("{} at most", format_bytes(rss as f64))),
@@ -382,7 +392,7 @@ pub(in crate::report) fn health(test: &TestData) -> Health {
     say("longest stall of a worker", format_millis(used.max_stall_ms), used.max_stall_ms > 100.0);
     say("samples lost", format_count(used.lost_samples as f64), used.lost_samples > 0);
     if let Some(steal) = used.steal_max {
-        say("stolen by the hypervisor", format!("{} at most", format_percent(steal)), steal > 0.05);
+        say("stolen by the hypervisor", format!("{} at most", format_percent(steal)), steal > MAX_STEAL);
     }
     if outcome.clamped_values > 0 {
         say("values that did not fit", format_count(outcome.clamped_values as f64), true);

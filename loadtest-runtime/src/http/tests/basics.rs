@@ -246,7 +246,11 @@ fn names_tags_and_expectations() {
             [true, false, false, true, true, true, false]
         );
         assert_eq!(all.iter().map(|e| e.error_code).collect::<Vec<_>>(), [1404, 1500, 0, 1409, 0, 0, 1418]);
-        assert!(all.iter().all(|e| e.error.is_none() && e.error_text.is_empty() && e.url == url));
+        assert!(
+            all.iter().all(|e| e.error.is_none()
+                && e.error_text.is_empty()
+                && e.url == url.replace("?token=x", ""))
+        );
         assert_eq!(all[0].tags, [("step".to_owned(), "pick".to_owned())]);
         assert_eq!((&*all[0].name, &*all[1].name, &*all[5].name), ("a seat", "/seats/{id}", "seat 1"));
     });

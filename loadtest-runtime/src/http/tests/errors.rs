@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::server::{Server, Step, ok};
+use super::server::{Server, Step, ok, reply};
 use super::*;
 use crate::http::Method;
 
@@ -160,11 +160,10 @@ fn a_name_without_address() {
 #[test]
 fn a_name_is_looked_up_once() {
     run(async {
-        let server = Server::start([ok("1"), ok("2")]).await;
+        let server = Server::start([reply("200 OK", "connection: close\r\n", "1"), ok("2")]).await;
         let (http, recorder) = user();
         let url = server.url("/").replace("127.0.0.1", "localhost");
         http.get(&url).send().await.unwrap();
-        http.client.close_idle_connections();
         http.get(&url).send().await.unwrap();
         let all = recorder.all();
         assert!(all[0].timings.looking_up > 10 * all[1].timings.looking_up, "{all:#?}");
@@ -229,5 +228,57 @@ fn an_error_fits_everywhere() {
     run(async {
         let (http, _) = user();
         takes(http.get("nowhere").send().await.unwrap_err());
+    });
+}
+
+#[test]
+fn what_the_test_gives_up_is_recorded_once() {
+    run(async {
+        let half = Step::Stall(body("content-length: 10", "half"));
+        let server = Server::start([Step::Stall(Vec::new()), half.clone(), half, ok("fine")]).await;
+        let (http, recorder) = user();
+        for (status, doing) in [(0, "waiting for the response"), (200, "receiving the response")] {
+            let request = http.get(server.url("/seats/5")).send();
+            assert!(tokio::time::timeout(Duration::from_millis(100), request).await.is_err());
+            let recorded = recorder.all().pop().unwrap();
+            assert_eq!(
+                (recorded.status, recorded.error, recorded.error_code),
+                (status, Some(ErrorKind::Timeout), 1050)
+            );
+            assert_eq!(recorded.error_text, format!("dropped by the test before it ended, {doing}"));
+            assert!(!recorded.expected && recorded.timings.duration_nanos() > 50_000_000, "{recorded:?}");
+            assert_eq!(recorded.name, "/seats/{id}");
+        }
+        assert_eq!(recorder.all().len(), 2);
+        // Waiting for a chunk is not the exchange: the response lives on and is recorded when it goes.
+        let mut stream = http.get(server.url("/")).send_streaming().await.unwrap();
+        assert!(stream.chunk().await.unwrap().is_some());
+        assert!(tokio::time::timeout(Duration::from_millis(20), stream.chunk()).await.is_err());
+        assert_eq!(recorder.all().len(), 2);
+        drop(stream);
+        assert_eq!(recorder.all().len(), 3);
+        // A request that was never begun is none.
+        drop(http.get(server.url("/")).send());
+        assert_eq!(http.get(server.url("/")).send().await.unwrap().text().unwrap(), "fine");
+        assert_eq!(recorder.all().len(), 4);
+    });
+}
+
+#[test]
+fn secrets_of_a_url_are_neither_shown_nor_recorded() {
+    run(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let refused = format!("al:secret@{}", listener.local_addr().unwrap());
+        drop(listener);
+        for authority in [&*refused, "al:secret@127.0.0.1:99999", "al:sec/secret@127.0.0.1"] {
+            let (http, recorder) = user();
+            let url = format!("http://{authority}/x?token=secret#secret");
+            let request = http.get(&url);
+            let built = format!("{request:?}");
+            let error = request.send().await.unwrap_err();
+            let shown = format!("{error} {error:?} {built} {:?}", recorder.only());
+            assert!(!shown.contains("secret"), "{shown}");
+            assert!(shown.contains("127.0.0.1") && error.url().contains("token=secret"), "{shown}");
+        }
     });
 }

@@ -105,6 +105,6 @@ fn assert_failed(recorded: &Recorded, error: &Error, kind: ErrorKind, code: u16)
     assert_eq!((recorded.error, recorded.error_code), (Some(kind), code));
     assert!(!recorded.expected);
     assert!(!recorded.error_text.is_empty());
-    assert!(error.to_string().contains(error.url()), "{error}");
+    assert!(error.to_string().contains(&*super::route::shown(error.url())), "{error}");
     assert!(error.to_string().contains(&recorded.error_text), "{error}");
 }

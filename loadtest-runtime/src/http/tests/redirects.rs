@@ -112,6 +112,7 @@ fn secrets_stay_with_their_origin() {
         http.post(url).header("Cookie", "own=1").header("x-kept", "1").body("x").send().await.unwrap();
         let requests = server.requests();
         assert!(requests[0].contains("authorization: Basic YWw6cHc=\r\n"), "{}", requests[0]);
+        assert!(requests[1].contains("authorization: Basic YWw6cHc=\r\n"), "{}", requests[1]);
         assert!(requests[1].contains("cookie: own=1\r\n"));
         let elsewhere = &other.requests()[0];
         assert!(!elsewhere.contains("authorization") && !elsewhere.contains("cookie"), "{elsewhere}");

@@ -61,3 +61,25 @@ fn failures_have_their_kinds() {
         assert_eq!(recorder.all().len(), 6);
     });
 }
+
+#[test]
+fn what_the_test_gives_up_is_recorded_and_no_secret_is() {
+    run(async {
+        let half = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nx".to_vec();
+        let server =
+            Server::start([Step::Stall(Vec::new()), Step::Stall(half), Step::Close(Vec::new())]).await;
+        let recorder = Rc::new(Recorder::default());
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let http = ReqwestHttp::new(&client, Rc::clone(&recorder) as Rc<dyn RecordExchange>);
+        let url = server.url("/x?token=secret");
+        for _ in 0..2 {
+            let request = http.send(client.get(&url));
+            assert!(tokio::time::timeout(Duration::from_millis(200), request).await.is_err());
+        }
+        let error = http.send(client.get(&url)).await.unwrap_err();
+        assert_eq!(recorder.statuses(), [0, 200, 0]);
+        assert!(recorder.all()[..2].iter().all(|exchange| exchange.error == Some(ErrorKind::Timeout)));
+        let shown = format!("{error} {error:?} {:?}", recorder.all());
+        assert!(!shown.contains("secret"), "{shown}");
+    });
+}

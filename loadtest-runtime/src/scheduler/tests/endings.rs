@@ -121,3 +121,17 @@ fn what_is_left_in_spawn_blocking_does_not_hold_up_the_end() {
     assert_eq!(report.state("s"), (1, 1, 0));
     assert!(report.outcome.warnings.is_empty(), "{:?}", report.outcome.warnings);
 }
+
+#[test]
+fn a_load_shorter_than_a_second_knows_its_virtual_users() {
+    let options = Attribute::new().vus(4).duration("200ms").graceful_stop("10s");
+    let report = Load::new()
+        .scenario("s", options, async |vu| {
+            vu.sleep(Duration::from_millis(10)).await;
+            Ok(())
+        })
+        .run();
+    let [(_, vus)] = &report.series("vus")[..] else { panic!("one series") };
+    assert_eq!(vus.max, 4.0, "{vus:?}");
+    assert!(vus.min > 0.0 && vus.last > 0.0, "{vus:?}");
+}
