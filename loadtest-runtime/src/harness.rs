@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use loadtest_core::metric::{MetricDef, Tags, tag};
 use loadtest_core::options::Options;
-use loadtest_core::results::{End, ErrorOutcome, Interval, TestOutcome};
+use loadtest_core::results::{End, Interval, TestOutcome};
 use loadtest_core::threshold::{self, Threshold};
 use loadtest_core::wire::{self, FromTest, Mode, Phase, Request, StopReason, ToTest};
 use tokio::sync::watch;
@@ -42,11 +42,11 @@ const LIFECYCLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// # Panics
 /// If the subcommand can't be reached or says something that can't be understood: the test then fails.
 pub fn entry() {
-    if let Some(result) = run_for_subcommand() {
-        match result {
-            Ok(()) => std::process::exit(0),
-            Err(error) => panic!("cargo loadtest: {error}"),
-        }
+    match run_for_subcommand() {
+        Some(Ok(())) => std::process::exit(0),
+        Some(Err(error)) => panic!("cargo loadtest: {error}"),
+        // Passing says nothing about the service, and whoever looks at the output shall know.
+        None => println!("not run: load tests run with cargo loadtest"),
     }
 }
 
@@ -355,18 +355,7 @@ impl Test<'_> {
     fn take(&mut self, outcome: LoadOutcome) -> End {
         let aggregated = outcome.aggregated;
         self.outcome.thresholds = aggregated.thresholds;
-        self.outcome.errors = aggregated
-            .errors
-            .into_iter()
-            .map(|error| ErrorOutcome {
-                scenario: error.scenario,
-                kind: error.source.as_str().to_owned(),
-                message: error.message,
-                place: error.place,
-                count: error.count,
-                first_at: f64::from(error.first_at_ms) / 1000.0,
-            })
-            .collect();
+        self.outcome.errors = aggregated.errors.into_iter().map(Into::into).collect();
         self.outcome.folded_series = aggregated.folded_series;
         self.outcome.clamped_values = aggregated.clamped_values;
         self.outcome.load_seconds = outcome.load_time.as_secs_f64();

@@ -9,7 +9,8 @@ use std::time::Duration;
 use loadtest_core::metric::{Builtin, MetricDef, Totals};
 use loadtest_core::options::{Options, Workload};
 use loadtest_core::results::{
-    Definition, End, Interval, ScenarioState, SeriesDef, SeriesId, TestOutcome, ThresholdOutcome,
+    self, Definition, End, ErrorOutcome, Interval, ScenarioState, SeriesDef, SeriesId, TestOutcome,
+    ThresholdOutcome,
 };
 use loadtest_core::threshold::Threshold;
 use loadtest_core::units::format_millis;
@@ -21,6 +22,7 @@ pub(super) struct Partial {
     thresholds: Vec<Sum>,
     series: HashMap<SeriesId, SeriesDef>,
     scenarios: BTreeMap<String, ScenarioState>,
+    errors: Vec<ErrorOutcome>,
     load_seconds: f64,
     /// Until the load could begin.
     pub(super) setup_seconds: f64,
@@ -56,6 +58,7 @@ impl Partial {
             thresholds,
             series: HashMap::new(),
             scenarios: BTreeMap::new(),
+            errors: Vec::new(),
             load_seconds: 0.0,
             setup_seconds: 0.0,
             warnings: Vec::new(),
@@ -65,6 +68,7 @@ impl Partial {
     pub(super) fn add(&mut self, interval: &Interval) {
         self.load_seconds += interval.seconds.max(0.0);
         self.scenarios.extend(interval.scenarios.iter().map(|(name, state)| (name.clone(), state.clone())));
+        results::merge_errors(&mut self.errors, &interval.errors);
         if self.thresholds.is_empty() {
             return;
         }
@@ -80,7 +84,7 @@ impl Partial {
         }
     }
 
-    /// What can be said of it. Errors are the test's own knowledge and are lost with it.
+    /// What can be said of it.
     pub(super) fn outcome(mut self, end: End) -> TestOutcome {
         if self.load_seconds > 0.0 {
             let measured = format_millis(self.load_seconds * 1_000.0);
@@ -114,6 +118,7 @@ impl Partial {
             load_seconds: self.load_seconds,
             setup_seconds: self.setup_seconds,
             scenarios: self.scenarios,
+            errors: self.errors,
             warnings: self.warnings,
             ..TestOutcome::new(end)
         }

@@ -91,6 +91,7 @@ pub(super) fn interval(index: u64) -> Interval {
         generator: GeneratorState { cpu: Some(0.354), ..GeneratorState::default() },
         service: None,
         thresholds: vec![true, false],
+        errors: Vec::new(),
     }
 }
 

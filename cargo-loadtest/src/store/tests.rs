@@ -44,6 +44,7 @@ fn interval(index: u64) -> Interval {
         },
         service: Some(ProcessState { cpu_cores: 1.5, rss_bytes: 1 << 25 }),
         thresholds: vec![true],
+        errors: Vec::new(),
     }
 }
 

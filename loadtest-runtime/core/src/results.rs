@@ -76,6 +76,10 @@ pub struct Interval {
     /// How the thresholds stand so far, in the order of [`TestOutcome::thresholds`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub thresholds: Vec<bool>,
+    /// Errors since the last interval, each kind with the text by which [`TestOutcome::errors`] knows it: so a
+    /// test that died has told them too. At most 100 kinds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<ErrorOutcome>,
 }
 
 /// What a scenario is doing.

@@ -12,7 +12,7 @@ use loadtest_core::metric::{Builtin, MetricDef, Tags, Totals, tag};
 use loadtest_core::results::{Interval, SeriesDef, SeriesId, ThresholdOutcome};
 use loadtest_core::threshold::{Evaluation, Threshold};
 
-use super::errors::{ErrorCount, ErrorTable};
+use super::errors::{self, ErrorCount, ErrorTable};
 use super::recorder::{BUFFERS, Recycler};
 use super::sample::{Batch, Exchange, Message, NewSeries, Payload, Sample, Subject};
 use crate::clock::{self, Instant};
@@ -337,6 +337,7 @@ impl Aggregator {
             interval.thresholds.push(evaluation.holds);
             judge.latest = Some(evaluation);
         }
+        interval.errors = self.errors.news().into_iter().map(Into::into).collect();
         self.open_until_ms = self.open_until_ms.saturating_add(1_000);
         self.add_early();
         interval
@@ -388,7 +389,7 @@ impl Aggregator {
             }
         };
         let mut errors = self.errors.drain();
-        errors.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.message.cmp(&b.message)));
+        errors.sort_by(errors::most_frequent_first);
         Aggregated {
             thresholds: self.judges.iter().map(outcome).collect(),
             errors,

@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+use loadtest_core::results::ErrorOutcome;
+
 /// The most kinds that are kept; the rest is counted together.
 pub(crate) const MAX_KINDS: usize = 100;
 /// The most bytes of a message that are kept.
@@ -48,6 +50,19 @@ pub(crate) struct ErrorCount {
     pub(crate) first_at_ms: u32,
 }
 
+impl From<ErrorCount> for ErrorOutcome {
+    fn from(error: ErrorCount) -> Self {
+        Self {
+            scenario: error.scenario,
+            kind: error.source.as_str().to_owned(),
+            message: error.message,
+            place: error.place,
+            count: error.count,
+            first_at: f64::from(error.first_at_ms) / 1000.0,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     scenario: String,
@@ -59,7 +74,14 @@ struct Key {
 /// Counts of errors by kind, bounded.
 #[derive(Debug, Default)]
 pub(crate) struct ErrorTable {
-    kinds: HashMap<Key, ErrorCount>,
+    kinds: HashMap<Key, Kind>,
+}
+
+#[derive(Debug)]
+struct Kind {
+    error: ErrorCount,
+    /// How many of them [`ErrorTable::news`] has told.
+    told: u64,
 }
 
 impl ErrorTable {
@@ -85,21 +107,38 @@ impl ErrorTable {
         }
         self.kinds
             .entry(key)
-            .and_modify(|known| {
+            .and_modify(|Kind { error: known, .. }| {
                 known.count += error.count;
                 known.first_at_ms = known.first_at_ms.min(error.first_at_ms);
             })
-            .or_insert(error);
+            .or_insert(Kind { error, told: 0 });
     }
 
     /// Takes everything out.
     pub(crate) fn drain(&mut self) -> Vec<ErrorCount> {
-        self.kinds.drain().map(|(_, count)| count).collect()
+        self.kinds.drain().map(|(_, kind)| kind.error).collect()
+    }
+
+    /// What has come since the last call, the most frequent first. A kind keeps the text of its first error, so
+    /// that all that was told of it adds up.
+    pub(crate) fn news(&mut self) -> Vec<ErrorCount> {
+        let news = |kind: &mut Kind| {
+            let count = kind.error.count - std::mem::replace(&mut kind.told, kind.error.count);
+            (count > 0).then(|| ErrorCount { count, ..kind.error.clone() })
+        };
+        let mut news: Vec<_> = self.kinds.values_mut().filter_map(news).collect();
+        news.sort_by(most_frequent_first);
+        news
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.kinds.is_empty()
     }
+}
+
+/// The order in which errors are told.
+pub(crate) fn most_frequent_first(a: &ErrorCount, b: &ErrorCount) -> std::cmp::Ordering {
+    b.count.cmp(&a.count).then_with(|| a.message.cmp(&b.message))
 }
 
 /// The fewest hexadecimal digits that are taken for an id, if one of them is a decimal digit: no word of a
@@ -190,6 +229,25 @@ mod tests {
         all.sort_by_key(|e| e.count);
         assert_eq!(all.len(), 2);
         assert_eq!((all[1].count, all[1].message.as_str()), (2, "seat 17 is gone"));
+    }
+
+    #[test]
+    fn what_is_told_bit_by_bit_adds_up_to_the_whole() {
+        let mut table = ErrorTable::default();
+        let mut told: Vec<ErrorOutcome> = Vec::new();
+        for round in 0..5 {
+            table.add(error(&format!("seat {round} is gone")));
+            for n in 0..MAX_KINDS {
+                table.add(error(&"x".repeat(n + round * 50 + 1)));
+            }
+            let news: Vec<ErrorOutcome> = table.news().into_iter().map(Into::into).collect();
+            assert!(news.len() <= MAX_KINDS + 1);
+            loadtest_core::results::merge_errors(&mut told, &news);
+            assert!(table.news().is_empty());
+        }
+        let mut all = table.drain();
+        all.sort_by(most_frequent_first);
+        assert_eq!(told, all.into_iter().map(Into::into).collect::<Vec<ErrorOutcome>>());
     }
 
     #[test]
