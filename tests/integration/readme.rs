@@ -28,6 +28,7 @@ fn the_tables_are_those_of_the_code() {
         ("metrics", metrics()),
         ("aggregations", aggregations()),
         ("exit-codes", exit_codes()),
+        ("crates", crates()),
     ];
     let path = workspace().join("README.md");
     let written = fs::read_to_string(&path).expect("there is a README.md");
@@ -66,6 +67,11 @@ fn code(text: &str) -> String {
 
 fn codes<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
     texts.into_iter().map(code).collect::<Vec<_>>().join(", ")
+}
+
+/// The crates that the dev-dependency brings; that they are these is another test's matter.
+fn crates() -> String {
+    codes(crate::dependencies::BUDGET.iter().copied())
 }
 
 fn exit_codes() -> String {
