@@ -188,6 +188,28 @@ impl TestData {
         Some(lag.max(0.0))
     }
 
+    /// The share of the planned virtual users' time that there were active ones, over the intervals at these
+    /// positions and the scenarios that end by the clock; `None` without any. States are those of each
+    /// interval's end, so a virtual user counts as missing only if the plan wanted it at the end before as
+    /// well: one that is just starting is not missing.
+    pub fn offered(&self, positions: impl Iterator<Item = usize> + Clone) -> Option<f64> {
+        let (mut planned, mut missing) = (0.0, 0.0);
+        for (scenario, workload) in &self.document.outcome.workloads {
+            if !workload.shape.is_timed() {
+                continue;
+            }
+            let state = |position: usize| self.intervals.get(position)?.scenarios.get(scenario);
+            for position in positions.clone() {
+                let Some(now) = state(position) else { continue };
+                let before = position.checked_sub(1).and_then(state).map_or(0, |state| state.planned_vus);
+                let seconds = self.intervals[position].seconds;
+                planned += f64::from(now.planned_vus) * seconds;
+                missing += f64::from(before.min(now.planned_vus).saturating_sub(now.vus)) * seconds;
+            }
+        }
+        (planned > 0.0).then(|| 1.0 - missing / planned)
+    }
+
     /// What the load generator used over the whole test.
     pub fn generator_use(&self) -> GeneratorUse {
         let states = || self.intervals.iter().map(|interval| &interval.generator);

@@ -216,16 +216,7 @@ fn troubles(test: &TestData, windows: &[Window]) -> Vec<String> {
     if lost > 0 {
         found.push(format!("{lost} samples were lost because recording could not follow; lower the load"));
     }
-    let offered = mean_over(test, windows, |interval| {
-        let timed = interval.scenarios.iter().filter(|(name, _)| {
-            test.document.outcome.workloads.get(*name).is_some_and(|workload| workload.shape.is_timed())
-        });
-        let (planned, active) = timed.fold((0.0, 0.0), |(planned, active), (_, state)| {
-            let wanted = f64::from(state.planned_vus);
-            (planned + wanted, active + wanted.min(f64::from(state.vus)))
-        });
-        (planned > 0.0).then(|| active / planned)
-    });
+    let offered = test.offered(windows.iter().map(|window| window.position));
     if let Some(offered) = offered
         && offered < LEAST_OFFERED
     {

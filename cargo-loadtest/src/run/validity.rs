@@ -3,7 +3,7 @@
 //!
 //! The main function is [`reasons`]. It looks at the load generator only, never at how good the results are.
 
-use loadtest_core::results::{End, Interval, ScenarioState};
+use loadtest_core::results::{End, Interval};
 
 use crate::data::{MAX_GENERATOR_CPU as MAX_CPU, MAX_STEAL, MIN_OFFERED, MIN_RATE_SECONDS, TestData};
 
@@ -32,7 +32,7 @@ pub(super) fn reasons(test: &TestData) -> Vec<String> {
         ));
     }
     if test.document.outcome.end == End::Completed
-        && let Some(offered) = offered(test).filter(|offered| *offered < MIN_OFFERED)
+        && let Some(offered) = test.offered(0..test.intervals.len()).filter(|offered| *offered < MIN_OFFERED)
     {
         reasons.push(format!(
             "only {:.1} % of the planned virtual users' time was offered (at least {:.0} % is needed)",
@@ -69,35 +69,13 @@ fn mean(intervals: &[&Interval], value: impl Fn(&Interval) -> Option<f64>) -> Op
     (told >= 2 && told * 2 > intervals.len()).then(|| sum / seconds)
 }
 
-/// The share of the planned virtual users' time that there were active ones, over the scenarios that end by
-/// the clock; `None` without any. States are those of each interval's end, so a virtual user counts as
-/// missing only if the plan wanted it at the end before as well: one that is just starting is not missing.
-fn offered(test: &TestData) -> Option<f64> {
-    let (mut planned, mut missing) = (0.0, 0.0);
-    for (scenario, workload) in &test.document.outcome.workloads {
-        if !workload.shape.is_timed() {
-            continue;
-        }
-        let mut before = 0;
-        for interval in &test.intervals {
-            let Some(ScenarioState { planned_vus, vus, .. }) = interval.scenarios.get(scenario) else {
-                continue;
-            };
-            planned += f64::from(*planned_vus) * interval.seconds;
-            missing += f64::from(before.min(*planned_vus).saturating_sub(*vus)) * interval.seconds;
-            before = *planned_vus;
-        }
-    }
-    (planned > 0.0).then(|| 1.0 - missing / planned)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
     use loadtest_core::options::Options;
-    use loadtest_core::results::{GeneratorState, TestDocument, TestOutcome};
+    use loadtest_core::results::{GeneratorState, ScenarioState, TestDocument, TestOutcome};
 
     use super::*;
 

@@ -136,6 +136,7 @@ impl ServiceBuilder {
             if clock::now() >= deadline {
                 break format!("was not ready within {:?}: {last}", self.ready_timeout);
             }
+            // Nothing tells when a port of another process opens: it is asked again and again.
             tokio::time::sleep(Duration::from_millis(10)).await;
         };
         process.kill();
