@@ -80,7 +80,7 @@ macro_rules! builtin {
 builtin! {
     /// Virtual users that are active now.
     Vus = "vus" Gauge None;
-    /// Virtual users that the plan may need at most.
+    /// Virtual users that exist, active or not.
     VusMax = "vus_max" Gauge None;
     /// Iterations that ended, failed ones included.
     Iterations = "iterations" Counter None;
@@ -92,6 +92,11 @@ builtin! {
     IterationsFailed = "iterations_failed" Rate None;
     /// Iterations that the plan asked for and that never started.
     DroppedIterations = "dropped_iterations" Counter None;
+    /// From an iteration's intended start to its actual one, of the executors that plan starts: how late the
+    /// load generator was.
+    ScheduleLag = "schedule_lag" Trend Millis;
+    /// The highest rate per time unit that kept the thresholds, found by `find-capacity`.
+    Capacity = "capacity" Gauge None;
     /// Share of checks that held.
     Checks = "checks" Rate None;
     /// Time spent in a group.
@@ -110,6 +115,8 @@ builtin! {
     HttpReqFailed = "http_req_failed" Rate None;
     /// Sending + waiting + receiving.
     HttpReqDuration = "http_req_duration" Trend Millis;
+    /// Waiting for the turn that `rps` gives; not part of any other time.
+    HttpReqThrottled = "http_req_throttled" Trend Millis;
     /// Waiting for a free connection slot.
     HttpReqBlocked = "http_req_blocked" Trend Millis;
     /// Looking up the host's name.

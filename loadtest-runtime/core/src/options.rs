@@ -6,6 +6,8 @@
 //! each other until [`Options::resolve`].
 
 mod executors;
+mod keys;
+mod resolve;
 #[cfg(test)]
 mod tests;
 mod workload;
@@ -18,7 +20,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::executors::{EXECUTORS, ExecutorKind, ExecutorSpec};
-pub use self::workload::{Shape, Workload};
+pub use self::keys::{OPTIONS, OptionSpec, option};
+pub use self::workload::{Search, Shape, Workload};
 use crate::Error;
 use crate::threshold::Threshold;
 use crate::units::{self, format_duration, parse_duration};
@@ -29,6 +32,10 @@ pub const DEFAULT_GRACEFUL_STOP: Duration = Duration::from_secs(30);
 pub const DEFAULT_GRACEFUL_RAMP_DOWN: Duration = Duration::from_secs(30);
 /// How long the iteration executors may take at most.
 pub const DEFAULT_MAX_DURATION: Duration = Duration::from_secs(600);
+/// What rates are counted in.
+pub const DEFAULT_TIME_UNIT: Duration = Duration::from_secs(1);
+/// How long `find-capacity` holds a rate before it judges it.
+pub const DEFAULT_PROBE_DURATION: Duration = Duration::from_secs(10);
 
 /// A ramp to `target` over `duration`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -102,6 +109,48 @@ pub struct Options {
     /// The ramps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stages: Option<Vec<Stage>>,
+    /// Iteration starts in each `time_unit`, of `constant-arrival-rate`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u64>,
+    /// Iteration starts in each `time_unit` at the start of the first stage, or of the first probe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_rate: Option<u64>,
+    /// The highest rate that `find-capacity` tries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_rate: Option<u64>,
+    /// What rates and the targets of arrival stages are counted in.
+    #[serde(skip_serializing_if = "Option::is_none", with = "units::serde_duration_opt")]
+    pub time_unit: Option<Duration>,
+    /// Virtual users that exist before the first iteration starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pre_allocated_vus: Option<u32>,
+    /// Virtual users at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_vus: Option<u32>,
+    /// How `find-capacity` chooses the next rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub search: Option<Search>,
+    /// How far apart the rates of `find-capacity` are at least.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<u64>,
+    /// How long `find-capacity` holds a rate.
+    #[serde(skip_serializing_if = "Option::is_none", with = "units::serde_duration_opt")]
+    pub probe_duration: Option<Duration>,
+    /// When the scenario starts, from the start of the test.
+    #[serde(skip_serializing_if = "Option::is_none", with = "units::serde_duration_opt")]
+    pub start_time: Option<Duration>,
+    /// How long an iteration takes at least: what is missing is waited for, and not measured.
+    #[serde(skip_serializing_if = "Option::is_none", with = "units::serde_duration_opt")]
+    pub min_iteration_duration: Option<Duration>,
+    /// HTTP requests of the whole test in each second at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rps: Option<u32>,
+    /// A shell command that brings the target back to where it was, run before each run of the test.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reset: Option<String>,
+    /// What must answer before any load: an `http://` URL, or a path of the service that `setup` started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preflight: Option<String>,
     /// How long iterations in flight may go on at the end.
     #[serde(skip_serializing_if = "Option::is_none", with = "units::serde_duration_opt")]
     pub graceful_stop: Option<Duration>,
@@ -125,45 +174,37 @@ pub struct Options {
 impl Options {
     /// The execution options that are set here, by name: those that the tier rule is about.
     pub fn execution_keys(&self) -> Vec<&'static str> {
-        let set = [
-            ("executor", self.executor.is_some()),
-            ("vus", self.vus.is_some()),
-            ("iterations", self.iterations.is_some()),
-            ("max_duration", self.max_duration.is_some()),
-            ("duration", self.duration.is_some()),
-            ("start_vus", self.start_vus.is_some()),
-            ("stages", self.stages.is_some()),
-            ("graceful_ramp_down", self.graceful_ramp_down.is_some()),
-        ];
-        set.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect()
+        let set = OPTIONS.iter().filter(|option| option.execution && (option.show)(self).is_some());
+        set.map(|option| option.name).collect()
     }
 
-    /// Lays the options of a higher tier over these. If the higher tier shapes the load (sets any of
-    /// executor, iterations, duration, stages, …), it replaces all that this one says about the shape: a
-    /// mixture of two shapes is never what was meant. As in k6, `vus` is apart: it survives a new shape
-    /// that takes it, so `--duration 5m` lengthens a soak of 20 virtual users without shrinking it to one.
-    /// Alone it changes only the number; for a shape without `vus` that is an error of
-    /// [`Options::resolve`], because no load that it could turn into is what was meant.
+    /// Lays the options of a higher tier over these.
+    ///
+    /// If the higher tier shapes the load, it replaces all that this one says about the shape: a mixture of
+    /// two shapes is never what was meant. As in k6, `vus` is apart: it survives a new shape that takes it, so
+    /// `--vus` in one place and `--duration` in another mean both.
+    ///
+    /// A tier whose execution options are all numbers of the executor in force (virtual users, a rate, a limit,
+    /// a duration that this executor takes) changes just these: `--duration 5m` lengthens an arrival rate as
+    /// well as a soak. Numbers that the executor in force does not take, and that are no load by themselves,
+    /// are an error of [`Options::resolve`]: no load that they could turn into is what was meant.
     #[must_use]
     pub fn overwrite(mut self, higher: Options) -> Options {
-        if higher.execution_keys().iter().any(|key| *key != "vus") {
-            let inherits_vus = higher.executor().is_ok_and(|kind| kind.spec().keys.contains(&"vus"));
-            self.vus = higher.vus.or(self.vus.filter(|_| inherits_vus));
-            self.executor = higher.executor;
-            self.iterations = higher.iterations;
-            self.max_duration = higher.max_duration;
-            self.duration = higher.duration;
-            self.start_vus = higher.start_vus;
-            self.stages = higher.stages;
-            self.graceful_ramp_down = higher.graceful_ramp_down;
-        } else {
-            self.vus = higher.vus.or(self.vus);
+        let set = higher.execution_keys();
+        let in_force = self.executor().map(|kind| kind.spec().keys).unwrap_or_default();
+        let fits = |key: &&str| in_force.contains(key) && option(key).is_some_and(|option| option.adjusts);
+        let shapes = |key: &&str| option(key).is_some_and(|option| option.shapes);
+        if !set.iter().all(fits) && set.iter().any(shapes) {
+            let inherits_vus = higher.executor_named().is_ok_and(|kind| kind.spec().keys.contains(&"vus"));
+            let vus = self.vus.filter(|_| inherits_vus);
+            for option in OPTIONS.iter().filter(|option| option.execution) {
+                (option.clear)(&mut self);
+            }
+            self.vus = vus;
         }
-        self.graceful_stop = higher.graceful_stop.or(self.graceful_stop);
-        self.warm_up = higher.warm_up.or(self.warm_up);
-        self.thresholds.extend(higher.thresholds);
-        self.tags.extend(higher.tags);
-        self.env.extend(higher.env);
+        for option in OPTIONS {
+            (option.take)(&mut self, &higher);
+        }
         self
     }
 
@@ -178,8 +219,22 @@ impl Options {
     /// `duration` → constant-vus; only `vus` → shared-iterations; nothing → per-vu-iterations.
     ///
     /// # Errors
-    /// If the options of two executors are set together.
+    /// If the options of two executors are set together, or one that the executor needs is missing.
     pub fn executor(&self) -> Result<ExecutorKind, Error> {
+        let kind = self.executor_named()?;
+        let spec = kind.spec();
+        match spec.required.iter().find(|key| !self.execution_keys().contains(key)) {
+            None => Ok(kind),
+            Some(key) => {
+                let example = option(key).map_or("", |option| option.example);
+                Err(Error::new(format!("`{}` needs `{key}`", spec.name))
+                    .hint(format!("for example `{key} = {example}`")))
+            }
+        }
+    }
+
+    /// The executor, though something that it needs may be missing.
+    fn executor_named(&self) -> Result<ExecutorKind, Error> {
         let set = self.execution_keys();
         let kind = self.executor.unwrap_or({
             if self.stages.is_some() {
@@ -195,108 +250,30 @@ impl Options {
             }
         });
         let spec = kind.spec();
-        for key in set.iter().filter(|key| **key != "executor") {
-            if !spec.keys.contains(key) {
-                let owners: Vec<_> = EXECUTORS
-                    .iter()
-                    .filter(|other| other.available && other.keys.contains(key))
-                    .map(|other| format!("`{}`", other.name))
-                    .collect();
-                let chosen = if self.executor.is_some() {
-                    format!("`{}` does not take `{key}`", spec.name)
-                } else {
-                    let by = spec.keys.iter().find(|k| set.contains(k)).unwrap_or(&"executor");
-                    format!("`{by}` means the executor `{}`, which does not take `{key}`", spec.name)
-                };
-                return Err(Error::new(chosen).hint(format!(
-                    "`{key}` belongs to {}; `{}` takes {}",
-                    owners.join(", "),
-                    spec.name,
-                    spec.keys.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")
-                )));
-            }
-        }
-        for key in spec.required {
-            if !set.contains(key) {
-                let example = match *key {
-                    "stages" => "for example `stages = [(\"30s\", 10), (\"1m\", 10), (\"10s\", 0)]`",
-                    "duration" => "for example `duration = \"30s\"`",
-                    _ => "see the table of executors in the README",
-                };
-                return Err(Error::new(format!("`{}` needs `{key}`", spec.name)).hint(example));
-            }
-        }
-        Ok(kind)
-    }
-
-    /// What these options mean: the executor with every default filled in.
-    ///
-    /// # Errors
-    /// If they contradict each other, lack something or have a value that makes no sense.
-    pub fn resolve(&self) -> Result<Workload, Error> {
-        let graceful_stop = self.graceful_stop.unwrap_or(DEFAULT_GRACEFUL_STOP);
-        let positive = |key: &str, value: u64| {
-            if value == 0 {
-                Err(Error::new(format!("`{key}` is 0")).hint(format!("`{key}` counts from 1")))
-            } else {
-                Ok(())
-            }
+        let Some(key) = set.iter().find(|key| **key != "executor" && !spec.keys.contains(key)) else {
+            return Ok(kind);
         };
-        let lasting = |key: &str, value: Duration| {
-            if value.is_zero() {
-                Err(Error::new(format!("`{key}` is 0")).hint("give it a time, for example `30s`"))
-            } else {
-                Ok(value)
+        let owners: Vec<_> = EXECUTORS
+            .iter()
+            .filter(|other| other.keys.contains(key))
+            .map(|other| format!("`{}`", other.name))
+            .collect();
+        let by = spec.keys.iter().find(|k| set.contains(k));
+        let chosen = match (self.executor, by) {
+            (None, Some(by)) => {
+                format!("`{by}` means the executor `{}`, which does not take `{key}`", spec.name)
             }
+            (None, None) => {
+                let hint = format!("name one that takes it: {}", owners.join(", "));
+                return Err(Error::new(format!("`{key}` needs an `executor`")).hint(hint));
+            }
+            (Some(_), _) => format!("`{}` does not take `{key}`", spec.name),
         };
-        let vus = self.vus.unwrap_or(1);
-        positive("vus", vus.into())?;
-        let max_duration = lasting("max_duration", self.max_duration.unwrap_or(DEFAULT_MAX_DURATION))?;
-        let shape = match self.executor()? {
-            ExecutorKind::SharedIterations => {
-                // Only `vus`: as many iterations, as k6's `-u 5` does.
-                let alone = self.executor.is_none() && self.iterations.is_none();
-                let iterations = self.iterations.unwrap_or(if alone { vus.into() } else { 1 });
-                positive("iterations", iterations)?;
-                if iterations < u64::from(vus) {
-                    return Err(Error::new(format!(
-                        "`iterations` ({iterations}) is less than `vus` ({vus}): {} of them would never run",
-                        u64::from(vus) - iterations
-                    ))
-                    .hint(format!("set `iterations` to {vus} or more")));
-                }
-                Shape::SharedIterations { vus, iterations, max_duration }
-            }
-            ExecutorKind::PerVuIterations => {
-                let iterations = self.iterations.unwrap_or(1);
-                positive("iterations", iterations)?;
-                Shape::PerVuIterations { vus, iterations, max_duration }
-            }
-            ExecutorKind::ConstantVus => {
-                let duration = lasting("duration", self.duration.unwrap_or_default())?;
-                Shape::ConstantVus { vus, duration }
-            }
-            ExecutorKind::RampingVus => {
-                let stages = self.stages.clone().unwrap_or_default();
-                if stages.is_empty() {
-                    return Err(
-                        Error::new("`stages` is empty").hint("write at least one, for example (\"30s\", 10)")
-                    );
-                }
-                if let Some(stage) = stages.iter().find(|s| s.target > u64::from(u32::MAX)) {
-                    return Err(Error::new(format!("the stage target {} is too large", stage.target)));
-                }
-                let start_vus = self.start_vus.unwrap_or(1);
-                if stages.iter().all(|s| s.duration.is_zero()) {
-                    return Err(
-                        Error::new("`stages` take no time at all").hint("give one of them a duration")
-                    );
-                }
-                let graceful_ramp_down = self.graceful_ramp_down.unwrap_or(DEFAULT_GRACEFUL_RAMP_DOWN);
-                Shape::RampingVus { start_vus, stages, graceful_ramp_down }
-            }
-            other => return Err(Error::new(format!("the executor `{other}` does not work yet"))),
-        };
-        Ok(Workload { shape, graceful_stop, warm_up: self.warm_up.unwrap_or_default() })
+        Err(Error::new(chosen).hint(format!(
+            "`{key}` belongs to {}; `{}` takes {}",
+            owners.join(", "),
+            spec.name,
+            spec.keys.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")
+        )))
     }
 }

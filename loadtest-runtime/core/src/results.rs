@@ -80,6 +80,9 @@ pub struct Interval {
     /// test that died has told them too. At most 100 kinds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<ErrorOutcome>,
+    /// Whether the load was held at the end of the interval, by `cargo loadtest pause`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
 }
 
 /// What a scenario is doing.
@@ -95,9 +98,25 @@ pub struct ScenarioState {
     pub completed: u64,
     /// Iterations interrupted so far.
     pub interrupted: u64,
+    /// Iterations ended so far that returned an error or panicked; part of `completed`.
+    #[serde(default)]
+    pub failed: u64,
+    /// Iterations so far that the plan asked for and that never started.
+    #[serde(default)]
+    pub dropped: u64,
+    /// The most virtual users that were active at once in the interval.
+    #[serde(default)]
+    pub peak_vus: u32,
+    /// Virtual users that exist: active ones and those that wait.
+    #[serde(default)]
+    pub initialised_vus: u32,
     /// Iterations that the plan asks for in all, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned_iterations: Option<u64>,
+    /// Iteration starts per second that the plan asked for over the interval, of the executors that plan
+    /// starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_rate: Option<f64>,
 }
 
 /// How the load generator does.
@@ -148,9 +167,11 @@ pub enum End {
     Completed,
     /// By Ctrl-C or a signal.
     Interrupted,
-    /// By a threshold with `abort`.
+    /// By `cargo loadtest stop`.
+    Stopped,
+    /// By a threshold with `abort`, or by the test itself with `vu.abort(..)`.
     Aborted {
-        /// Which one.
+        /// Which one, or why.
         reason: String,
     },
     /// Before any load.
@@ -251,6 +272,60 @@ pub struct TestOutcome {
     pub workers: u32,
     /// Things that the reader should know, sentences.
     pub warnings: Vec<String>,
+    /// What the test said with `vu.fail(..)`, each text once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed_by_test: Vec<String>,
+    /// Seconds for which the load was held by `cargo loadtest pause`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub paused_seconds: f64,
+    /// Whether the number of virtual users was changed by `cargo loadtest scale`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub scaled: bool,
+    /// What each capacity search found, by scenario name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub capacities: BTreeMap<String, Capacity>,
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
+/// What a capacity search found. Rates are starts per time unit.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Capacity {
+    /// Seconds in the time unit.
+    pub time_unit: f64,
+    /// Every rate that was tried, in order.
+    pub probes: Vec<Probe>,
+    /// The highest rate that held: the capacity is at least this; `None` if the start rate did not hold.
+    pub highest_held: Option<u64>,
+    /// The lowest rate that failed: the capacity is less than this; `None` if the maximum held, or the search
+    /// was cut short.
+    pub lowest_failed: Option<u64>,
+    /// Whether the search came to its end.
+    pub complete: bool,
+}
+
+/// A rate that a capacity search held for a while.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// Starts per time unit that were planned.
+    pub rate: u64,
+    /// When it began, in seconds from the start of the load.
+    pub started_at: f64,
+    /// How long it was held, in seconds.
+    pub seconds: f64,
+    /// Iterations that started.
+    pub started: u64,
+    /// Starts for which there was no free virtual user.
+    pub dropped: u64,
+    /// The thresholds over this probe alone.
+    pub thresholds: Vec<ThresholdOutcome>,
+    /// Whether it held.
+    pub holds: bool,
+    /// Why it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl TestOutcome {
@@ -271,6 +346,10 @@ impl TestOutcome {
             clamped_values: 0,
             workers: 0,
             warnings: Vec::new(),
+            failed_by_test: Vec::new(),
+            paused_seconds: 0.0,
+            scaled: false,
+            capacities: BTreeMap::new(),
         }
     }
 }

@@ -72,6 +72,11 @@ pub enum FromTest {
         /// A sentence.
         text: String,
     },
+    /// What virtual users said with `vu.log(..)`: lines, already limited.
+    Log {
+        /// One or more lines.
+        text: String,
+    },
     /// Last: everything that the intervals do not hold.
     Results(Box<TestOutcome>),
 }
@@ -98,6 +103,17 @@ pub enum ToTest {
     Request(Box<Request>),
     /// Start the load now.
     Go,
+    /// Hold the load: iterations in flight end, the schedule stands still.
+    Pause,
+    /// Go on where the load was held.
+    Resume,
+    /// Change the number of virtual users of `externally-controlled` scenarios.
+    Scale {
+        /// Of which one; of all if absent.
+        scenario: Option<String>,
+        /// How many, at most its `max_vus`.
+        vus: u32,
+    },
     /// End it: iterations are interrupted, teardown and results still come.
     Stop {
         /// Why, for the results.
@@ -111,6 +127,8 @@ pub enum ToTest {
 pub enum StopReason {
     /// SIGINT or SIGTERM.
     Interrupted,
+    /// `cargo loadtest stop`.
+    Asked,
 }
 
 /// What a test process is to do.
@@ -123,8 +141,9 @@ pub struct Request {
     pub mode: Mode,
     /// The test to run: its [`Definition::test`]; empty to list.
     pub test: String,
-    /// What the command line and the configuration say over the attribute.
-    pub overrides: Options,
+    /// The options of each scenario, by name: attribute, configuration, environment and command line laid over
+    /// each other.
+    pub options: BTreeMap<String, Options>,
     /// Makes random numbers repeatable.
     pub seed: u64,
     /// Which part of the whole load this process makes.
@@ -133,6 +152,8 @@ pub struct Request {
     pub binaries: BTreeMap<String, String>,
     /// Directory for the service's log.
     pub log_dir: String,
+    /// Lines of `vu.log(..)` per second that are shown; 0: all of them.
+    pub log_limit: u32,
 }
 
 /// List or run.

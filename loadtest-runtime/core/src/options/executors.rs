@@ -1,4 +1,4 @@
-//! The table of executors: what each is called, what it takes, and whether it can be run.
+//! The table of executors: what each is called and what it takes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -25,6 +25,8 @@ pub enum ExecutorKind {
     RampingArrivalRate,
     /// The number of virtual users is set while the test runs.
     ExternallyControlled,
+    /// Rates are tried until the highest that keeps the thresholds is known.
+    FindCapacity,
 }
 
 /// What is known of an executor before any test runs.
@@ -38,8 +40,6 @@ pub struct ExecutorSpec {
     pub keys: &'static [&'static str],
     /// The execution options that it can't do without.
     pub required: &'static [&'static str],
-    /// Whether it can be run.
-    pub available: bool,
 }
 
 /// Every executor. Parsers, help and documentation read this table.
@@ -49,49 +49,57 @@ pub const EXECUTORS: &[ExecutorSpec] = &[
         name: "shared-iterations",
         keys: &["vus", "iterations", "max_duration"],
         required: &[],
-        available: true,
     },
     ExecutorSpec {
         kind: ExecutorKind::PerVuIterations,
         name: "per-vu-iterations",
         keys: &["vus", "iterations", "max_duration"],
         required: &[],
-        available: true,
     },
     ExecutorSpec {
         kind: ExecutorKind::ConstantVus,
         name: "constant-vus",
         keys: &["vus", "duration"],
         required: &["duration"],
-        available: true,
     },
     ExecutorSpec {
         kind: ExecutorKind::RampingVus,
         name: "ramping-vus",
         keys: &["start_vus", "stages", "graceful_ramp_down"],
         required: &["stages"],
-        available: true,
     },
     ExecutorSpec {
         kind: ExecutorKind::ConstantArrivalRate,
         name: "constant-arrival-rate",
         keys: &["rate", "duration", "time_unit", "pre_allocated_vus", "max_vus"],
         required: &["rate", "duration", "pre_allocated_vus"],
-        available: false,
     },
     ExecutorSpec {
         kind: ExecutorKind::RampingArrivalRate,
         name: "ramping-arrival-rate",
         keys: &["start_rate", "stages", "time_unit", "pre_allocated_vus", "max_vus"],
         required: &["stages", "pre_allocated_vus"],
-        available: false,
     },
     ExecutorSpec {
         kind: ExecutorKind::ExternallyControlled,
         name: "externally-controlled",
         keys: &["vus", "max_vus", "duration"],
         required: &["vus"],
-        available: false,
+    },
+    ExecutorSpec {
+        kind: ExecutorKind::FindCapacity,
+        name: "find-capacity",
+        keys: &[
+            "start_rate",
+            "max_rate",
+            "time_unit",
+            "search",
+            "step",
+            "probe_duration",
+            "pre_allocated_vus",
+            "max_vus",
+        ],
+        required: &["start_rate", "max_rate", "pre_allocated_vus"],
     },
 ];
 
@@ -113,16 +121,10 @@ impl FromStr for ExecutorKind {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self, Error> {
-        let Some(spec) = EXECUTORS.iter().find(|spec| spec.name == name) else {
-            return Err(Error::new(format!("unknown executor `{name}`"))
-                .hint(suggest::hint(name, EXECUTORS.iter().map(|spec| spec.name))));
-        };
-        if !spec.available {
-            let ready: Vec<_> =
-                EXECUTORS.iter().filter(|s| s.available).map(|s| format!("`{}`", s.name)).collect();
-            return Err(Error::new(format!("the executor `{name}` does not work yet"))
-                .hint(format!("these do: {}", ready.join(", "))));
-        }
-        Ok(spec.kind)
+        let name = name.trim();
+        EXECUTORS.iter().find(|spec| spec.name == name).map(|spec| spec.kind).ok_or_else(|| {
+            Error::new(format!("unknown executor `{name}`"))
+                .hint(suggest::hint(name, EXECUTORS.iter().map(|spec| spec.name)))
+        })
     }
 }

@@ -13,7 +13,7 @@ fn every_kind_has_one_row() {
     for spec in EXECUTORS {
         assert_eq!(spec.kind.spec().name, spec.name);
         assert!(spec.required.iter().all(|key| spec.keys.contains(key)));
-        assert_eq!(spec.name.parse::<ExecutorKind>().is_ok(), spec.available);
+        assert_eq!(spec.name.parse(), Ok(spec.kind));
     }
 }
 
@@ -96,4 +96,134 @@ fn workloads_survive_json() {
         options(|o| o.stages = Some(parse_stages("1s:5,2s:0").expect("valid"))).resolve().expect("valid");
     let json = serde_json::to_string(&workload).expect("serialises");
     assert_eq!(serde_json::from_str::<Workload>(&json).expect("parses"), workload);
+}
+
+#[test]
+fn a_capacity_search_is_told_when_a_rate_holds() {
+    let search = |thresholds: &[&str]| {
+        options(|o| {
+            o.executor = Some(ExecutorKind::FindCapacity);
+            o.start_rate = Some(1);
+            o.max_rate = Some(9);
+            o.pre_allocated_vus = Some(1);
+            o.thresholds = thresholds.iter().map(|text| text.parse().expect("a threshold")).collect();
+        })
+        .resolve()
+    };
+    assert!(search(&["iterations_failed: rate<0.01", "capacity: value>=5"]).is_ok());
+    for thresholds in [&[][..], &["capacity: value>=5"]] {
+        let error = search(thresholds).expect_err("nothing says when a rate holds");
+        assert!(error.message().contains("needs `thresholds`"), "{error}");
+        assert!(error.hint_text().is_some_and(|hint| hint.contains("p(95)<200ms")), "{error}");
+    }
+    let error = search(&["checks: rate>0.9 abort after 5s"]).expect_err("an abort");
+    assert!(error.message().contains("fails only its probe"), "{error}");
+}
+
+fn read(pairs: &[(&str, &str)]) -> Options {
+    let mut options = Options::default();
+    for (name, text) in pairs {
+        options.set(name, text).expect("valid");
+    }
+    options
+}
+
+const ARRIVALS: &[(&str, &str)] = &[
+    ("executor", "constant-arrival-rate"),
+    ("rate", "50"),
+    ("duration", "30s"),
+    ("pre_allocated_vus", "5"),
+    ("max_vus", "20"),
+];
+
+#[test]
+fn every_option_is_read_and_shown_alike_and_laid_over_another() {
+    let stages = "1s:5, 2s:0";
+    for option in OPTIONS {
+        let text = match option.name {
+            "executor" => "ramping-vus",
+            "stages" => stages,
+            "search" => "step",
+            "reset" => "make reset",
+            "preflight" => "/health",
+            "thresholds" => "checks: rate>0.9",
+            "tags" | "env" => "key=value",
+            name if name.contains("duration") || name.ends_with("time") || name.starts_with("graceful") => {
+                "5s"
+            }
+            "time_unit" | "warm_up" => "5s",
+            _ => "7",
+        };
+        let set = read(&[(option.name, text)]);
+        let shown = (option.show)(&set).unwrap_or_else(|| panic!("`{}` is not set", option.name));
+        assert_eq!(shown, [text], "{}", option.name);
+        assert_eq!(set.execution_keys().contains(&option.name), option.execution, "{}", option.name);
+        assert_eq!(Options::default().overwrite(set.clone()), set, "{}", option.name);
+        assert_eq!(set.clone().overwrite(Options::default()), set, "{}", option.name);
+        let json = serde_json::to_string(&set).expect("serialises");
+        assert_eq!(serde_json::from_str::<Options>(&json).expect("parses"), set, "{}", option.name);
+        let mut cleared = set;
+        (option.clear)(&mut cleared);
+        assert_eq!(cleared, Options::default(), "{}", option.name);
+    }
+    let names: Vec<_> = EXECUTORS.iter().flat_map(|spec| spec.keys).collect();
+    assert!(names.iter().all(|key| option(key).is_some_and(|option| option.execution)));
+}
+
+#[test]
+fn a_number_of_the_executor_in_force_changes_that_alone() {
+    let attribute = read(ARRIVALS);
+    let longer = attribute.clone().overwrite(read(&[("duration", "5m"), ("rate", "80")]));
+    let shape = longer.resolve().expect("valid").shape;
+    assert_eq!(
+        shape,
+        Shape::ConstantArrivalRate {
+            rate: 80,
+            time_unit: Duration::from_secs(1),
+            duration: Duration::from_secs(300),
+            pre_allocated_vus: 5,
+            max_vus: 20,
+        }
+    );
+    // Virtual users that loop are another load: nothing of the rate is left.
+    let looping = attribute.clone().overwrite(read(&[("vus", "3"), ("duration", "5s")]));
+    let shape = looping.resolve().expect("valid").shape;
+    assert_eq!(shape, Shape::ConstantVus { vus: 3, duration: Duration::from_secs(5) });
+    // A number that is no load by itself makes none.
+    let users = attribute.clone().overwrite(read(&[("vus", "3")])).resolve().expect_err("not of a rate");
+    assert_eq!(users.message(), "`constant-arrival-rate` does not take `vus`");
+    let stages = attribute.overwrite(read(&[("stages", "5s:3")]));
+    assert_eq!(stages.executor(), Ok(ExecutorKind::RampingVus));
+    assert_eq!((stages.rate, stages.max_vus), (None, None));
+}
+
+#[test]
+fn what_an_executor_lacks_or_does_not_take_is_told_with_an_example() {
+    let message = |pairs: &[(&str, &str)]| {
+        let error = read(pairs).resolve().expect_err("wrong");
+        format!("{}; {}", error.message(), error.hint_text().unwrap_or_default())
+    };
+    let without_rate: Vec<_> = ARRIVALS.iter().filter(|(name, _)| *name != "rate").copied().collect();
+    assert_eq!(message(&without_rate), "`constant-arrival-rate` needs `rate`; for example `rate = 100`");
+    assert!(
+        message(&[("rate", "5")])
+            .starts_with("`rate` needs an `executor`; name one that takes it: `constant")
+    );
+    let less = message(&[ARRIVALS, &[("max_vus", "3")]].concat());
+    assert!(less.starts_with("`max_vus` (3) is less than `pre_allocated_vus` (5)"), "{less}");
+    assert!(message(&[ARRIVALS, &[("rate", "0")]].concat()).starts_with("`rate` is 0"));
+    assert!(message(&[ARRIVALS, &[("rps", "0")]].concat()).starts_with("`rps` is 0"));
+    let unknown = Options::default().set("duratoin", "5s").expect_err("unknown");
+    assert_eq!(unknown.hint_text(), Some("did you mean `duration`?"));
+    let wrong = Options::default().set("preflight", "localhost").expect_err("neither");
+    assert!(wrong.message().starts_with("`preflight`: `localhost` is neither"), "{wrong}");
+}
+
+#[test]
+fn what_runs_until_it_is_stopped_never_ends_and_overflows_nothing() {
+    let workload = read(&[("executor", "externally-controlled"), ("vus", "2"), ("start_time", "5s")]);
+    let workload = workload.resolve().expect("valid");
+    assert_eq!(workload.shape.max_vus(), 2);
+    assert!(!workload.shape.is_timed());
+    assert_eq!((workload.regular_end(), workload.maximum_end()), (Duration::MAX, Duration::MAX));
 }

@@ -51,10 +51,15 @@ impl Iterator for ConstantArrivals {
 /// exactly at a stage's end fires there.
 ///
 /// A time unit of zero gives no starts.
-pub fn ramping_arrivals(start_rate: u64, stages: &[Stage], time_unit: Duration) -> RampingArrivals<'_> {
-    let stages = if time_unit.is_zero() { &[] } else { stages };
+pub fn ramping_arrivals<S: AsRef<[Stage]>>(
+    start_rate: u64,
+    stages: S,
+    time_unit: Duration,
+) -> RampingArrivals<S> {
+    let stage = if time_unit.is_zero() { usize::MAX } else { 0 };
     RampingArrivals {
         stages,
+        stage,
         begin: 0,
         area: 0,
         from: start_rate,
@@ -63,11 +68,12 @@ pub fn ramping_arrivals(start_rate: u64, stages: &[Stage], time_unit: Duration) 
     }
 }
 
-/// The iterator of [`ramping_arrivals`].
+/// The iterator of [`ramping_arrivals`], over stages that it borrows or owns.
 #[derive(Debug, Clone)]
-pub struct RampingArrivals<'a> {
-    /// The current stage and those after it.
-    stages: &'a [Stage],
+pub struct RampingArrivals<S> {
+    stages: S,
+    /// Which stage is the current one; behind the last when there are no more starts.
+    stage: usize,
     /// When the current stage begins, in nanoseconds.
     begin: u128,
     /// The area before the current stage, in starts times `double_unit`: a trapezium (a + b)·D/2 of rates
@@ -81,14 +87,14 @@ pub struct RampingArrivals<'a> {
     double_unit: u128,
 }
 
-impl Iterator for RampingArrivals<'_> {
+impl<S: AsRef<[Stage]>> Iterator for RampingArrivals<S> {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
         // Saturation is reached only by plans of more than 10²⁰ starts.
         let due = self.double_unit.saturating_mul(u128::from(self.next));
         loop {
-            let (stage, later) = self.stages.split_first()?;
+            let stage = self.stages.as_ref().get(self.stage)?;
             let length = stage.duration.as_nanos();
             let slope = u128::from(self.from) + u128::from(stage.target);
             let area_at_end = self.area.saturating_add(slope.saturating_mul(length));
@@ -100,7 +106,7 @@ impl Iterator for RampingArrivals<'_> {
             self.begin = self.begin.saturating_add(length);
             self.area = area_at_end;
             self.from = stage.target;
-            self.stages = later;
+            self.stage += 1;
         }
     }
 }

@@ -6,9 +6,11 @@
 //! offsets are computed from the start and never from each other, they can't drift.
 
 mod arrivals;
+mod capacity;
 mod levels;
 mod shard;
 
 pub use arrivals::{ConstantArrivals, RampingArrivals, constant_arrivals, ramping_arrivals};
+pub use capacity::CapacitySearch;
 pub use levels::{Levels, Step, levels, reserved, stages_duration};
 pub use shard::Shard;
