@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use loadtest_core::Error;
 use loadtest_core::metric::{Builtin, MetricDef};
-use loadtest_core::options::{ExecutorKind, Options, Stage, parse_stages};
+use loadtest_core::options::{ExecutorKind, Options, Search, Stage, option, parse_stages};
 use loadtest_core::threshold::Threshold;
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -28,7 +28,10 @@ use crate::values::{self, Value, bare};
 pub(crate) struct Args {
     /// The key `crate`.
     pub(crate) runtime: Option<Path>,
+    /// The key `reset`, if it is a function and no command.
+    pub(crate) reset: Option<Path>,
     pub(crate) setup: Option<Path>,
+    pub(crate) vu_init: Option<Path>,
     pub(crate) teardown: Option<Path>,
     pub(crate) test: Option<LitStr>,
     pub(crate) name: Option<LitStr>,
@@ -69,6 +72,14 @@ pub(crate) fn read(attribute: TokenStream, problems: &mut Problems) -> Args {
         args.check_together(&seen, problems);
     }
     args
+}
+
+/// What another attribute says of one key that is written out as text: nothing, if it is not as it should be,
+/// which is that attribute's own matter.
+pub(crate) fn literal(attribute: TokenStream, key: &str) -> Option<LitStr> {
+    let entries = entries(attribute, &mut Problems::default());
+    let entry = entries.iter().find(|entry| entry.name == key)?;
+    values::name(key, &entry.value).ok()
 }
 
 /// Splits the attribute into keys and values. A part that is neither is reported and left out.
@@ -170,30 +181,62 @@ impl Args {
         let here = |error: Error| vec![(value.to_token_stream(), error)];
         let key = entry.name.as_str();
         match key {
-            "vus" | "start_vus" | "iterations" => {
-                let most = if key == "iterations" { u64::MAX } else { u32::MAX.into() };
-                let count = values::count(value, most).map_err(here)?;
+            "iterations" | "rate" | "start_rate" | "max_rate" | "step" => {
+                let count = values::count(value, u64::MAX);
+                let count = count.map_err(|error| here(per_time_unit(key, error)))?;
                 self.call(entry, &count.tokens);
-                let count = self.shapes(count, 1);
+                let count = Some(self.shapes(count, 1));
                 match key {
-                    "vus" => self.options.vus = u32::try_from(count).ok(),
-                    "start_vus" => self.options.start_vus = u32::try_from(count).ok(),
-                    _ => self.options.iterations = Some(count),
+                    "iterations" => self.options.iterations = count,
+                    "rate" => self.options.rate = count,
+                    "start_rate" => self.options.start_rate = count,
+                    "max_rate" => self.options.max_rate = count,
+                    _ => self.options.step = count,
                 }
             }
-            "max_duration" | "duration" | "graceful_ramp_down" | "graceful_stop" | "warm_up" => {
+            "vus" | "start_vus" | "pre_allocated_vus" | "max_vus" | "rps" => {
+                let count = values::count(value, u32::MAX.into()).map_err(here)?;
+                self.call(entry, &count.tokens);
+                let count = u32::try_from(self.shapes(count, 1)).ok();
+                match key {
+                    "vus" => self.options.vus = count,
+                    "start_vus" => self.options.start_vus = count,
+                    "pre_allocated_vus" => self.options.pre_allocated_vus = count,
+                    "max_vus" => self.options.max_vus = count,
+                    _ => self.options.rps = count,
+                }
+            }
+            "max_duration" | "duration" | "graceful_ramp_down" | "time_unit" | "probe_duration" => {
                 let duration = values::duration(value).map_err(here)?;
                 self.call(entry, &duration.tokens);
-                let placeholder = Duration::from_secs(1);
+                let duration = Some(self.shapes(duration, Duration::from_secs(1)));
                 match key {
-                    "max_duration" => self.options.max_duration = Some(self.shapes(duration, placeholder)),
-                    "duration" => self.options.duration = Some(self.shapes(duration, placeholder)),
-                    "graceful_ramp_down" => {
-                        self.options.graceful_ramp_down = Some(self.shapes(duration, placeholder));
-                    }
-                    _ => self.note(duration),
+                    "max_duration" => self.options.max_duration = duration,
+                    "duration" => self.options.duration = duration,
+                    "graceful_ramp_down" => self.options.graceful_ramp_down = duration,
+                    "time_unit" => self.options.time_unit = duration,
+                    _ => self.options.probe_duration = duration,
                 }
             }
+            "start_time" | "graceful_stop" | "min_iteration_duration" | "warm_up" => {
+                let duration = values::duration(value).map_err(here)?;
+                self.call(entry, &duration.tokens);
+                self.note(duration);
+            }
+            "search" | "preflight" => self.option_text(entry).map_err(here)?,
+            "reset" => match bare(value) {
+                Expr::Lit(literal) if matches!(literal.lit, syn::Lit::Str(_)) => {
+                    self.option_text(entry).map_err(here)?;
+                }
+                _ => {
+                    let wrong = |error: Error| {
+                        let takes =
+                            "`reset` takes the path of an async function, or a shell command in quotes";
+                        here(Error::new(takes).hint(error.hint_text().unwrap_or_default()))
+                    };
+                    self.reset = Some(values::function(key, value).map_err(wrong)?);
+                }
+            },
             "executor" => {
                 let name = values::literal_text(key, "\"ramping-vus\"", value).map_err(here)?;
                 self.options.executor = Some(name.value().parse::<ExecutorKind>().map_err(here)?);
@@ -203,6 +246,7 @@ impl Args {
             "thresholds" => self.thresholds(entry)?,
             "tags" | "env" => self.pairs(entry)?,
             "setup" => self.setup = Some(values::function(key, value).map_err(here)?),
+            "vu_init" => self.vu_init = Some(values::function(key, value).map_err(here)?),
             "teardown" => self.teardown = Some(values::function(key, value).map_err(here)?),
             "test" => self.test = Some(values::name(key, value).map_err(here)?),
             "name" => self.name = Some(values::name(key, value).map_err(here)?),
@@ -223,6 +267,22 @@ impl Args {
     fn call(&mut self, entry: &Entry, value: &impl ToTokens) {
         let method = Ident::new(&entry.name, Span::mixed_site().located_at(entry.value.span()));
         self.calls.extend(quote!(.#method(#value)));
+    }
+
+    /// An option whose text core reads.
+    fn option_text(&mut self, entry: &Entry) -> Result<(), Error> {
+        let text = values::text(&entry.value)?;
+        self.call(entry, &text.tokens);
+        match (option(&entry.name), &text.known) {
+            (Some(option), Some(text)) => (option.set)(&mut self.options, text)?,
+            // A constant: one of the values that are not wrong.
+            _ if entry.name == "search" => {
+                let constant = Value { known: None, tokens: text.tokens };
+                self.options.search = Some(self.shapes(constant, Search::Binary));
+            }
+            _ => self.note(text),
+        }
+        Ok(())
     }
 
     /// The value of an option that shapes the load, or a stand-in for a constant.
@@ -291,11 +351,13 @@ impl Args {
         let mut mistakes = Vec::new();
         for element in elements {
             let read = values::text(element).and_then(|text| {
-                text.known.as_deref().map_or(Ok(()), check_threshold)?;
-                Ok(text)
+                // A constant stands for some limit, as options may need one.
+                let limit = threshold(text.known.as_deref().unwrap_or("checks: rate>0"))?;
+                Ok((text, limit))
             });
             match read {
-                Ok(text) => {
+                Ok((text, limit)) => {
+                    self.options.thresholds.push(limit);
                     let tokens = &text.tokens;
                     self.calls.extend(quote_spanned!(element.span()=> .threshold(#tokens)));
                     self.note(text);
@@ -372,6 +434,8 @@ impl Args {
             .skip(1)
             .step_by(2)
             .chain(error.message().contains("stage target").then_some("stages"))
+            // It is as many, if it is not given.
+            .chain(error.message().starts_with("`max_vus`").then_some("pre_allocated_vus"))
             .filter_map(|word| seen.get(word).copied())
             .collect();
         let culprit = if of_keys { named.last() } else { named.first() };
@@ -390,14 +454,24 @@ fn one(place: &Expr, error: Error) -> Mistakes {
     vec![(place.to_token_stream(), error)]
 }
 
+/// What to write instead of half a start, or of a rate with its unit.
+fn per_time_unit(key: &str, error: Error) -> Error {
+    if key.ends_with("rate") && error.message().ends_with("is not a whole number") {
+        let hint =
+            format!("it counts starts per `time_unit`: write for example `{key} = 1, time_unit = \"2s\"`");
+        return Error::new(error.message()).hint(hint);
+    }
+    error
+}
+
 /// Reads a threshold; one on a built-in metric must fit it. Other metrics are known at run time only.
-fn check_threshold(text: &str) -> Result<(), Error> {
+fn threshold(text: &str) -> Result<Threshold, Error> {
     let threshold: Threshold = text.parse()?;
     let builtin = Builtin::ALL.iter().map(|metric| metric.spec()).find(|spec| spec.0 == threshold.metric);
-    match builtin {
-        None => Ok(()),
-        Some((name, kind, unit)) => threshold.check_kind(&MetricDef { name: name.to_owned(), kind, unit }),
+    if let Some((name, kind, unit)) = builtin {
+        threshold.check_kind(&MetricDef { name: name.to_owned(), kind, unit })?;
     }
+    Ok(threshold)
 }
 
 fn binaries(entry: &Entry) -> Result<Vec<LitStr>, Mistakes> {
@@ -421,37 +495,4 @@ fn binaries(entry: &Entry) -> Result<Vec<LitStr>, Mistakes> {
 }
 
 #[cfg(test)]
-mod tests {
-    use quote::{format_ident, quote};
-
-    use super::*;
-
-    fn mistakes(attribute: TokenStream) -> usize {
-        let mut problems = Problems::default();
-        let args = read(attribute, &mut problems);
-        assert!(args.setup.is_none());
-        problems.count()
-    }
-
-    #[test]
-    fn every_key_is_read_and_documented() {
-        let documentation = include_str!("lib.rs");
-        for key in keys::KEYS {
-            let ident = format_ident!("{key}");
-            assert_eq!(mistakes(quote!(#ident = '?')), 1, "{key}");
-            assert!(documentation.contains(&format!("/// | `{key}` | ")), "{key}");
-        }
-    }
-
-    #[test]
-    fn a_constant_is_checked_for_what_is_known_of_it() {
-        assert_eq!(mistakes(quote!(vus = USERS, iterations = 3)), 0);
-        assert_eq!(mistakes(quote!(vus = USERS, stages = RAMP)), 1);
-        assert_eq!(mistakes(quote!(stages = [("1s", USERS), (RAMP, 3)], graceful_stop = STOP)), 0);
-    }
-
-    #[test]
-    fn mistakes_do_not_hide_each_other() {
-        assert_eq!(mistakes(quote!(a = , vus = -1 +, 3, stages = [("1", "2")], duration = )), 6);
-    }
-}
+mod tests;

@@ -8,21 +8,26 @@
 
 use loadtest_core::wire::{MARKER, MARKER_END};
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Attribute, Path, ReturnType, Type};
+use syn::{Attribute, Path, ReturnType};
 
 use crate::args::{self, Args};
-use crate::function::{self, Function};
+use crate::function::{self, Function, Sources};
 use crate::hash;
 use crate::problems::Problems;
+use crate::siblings::{self, entry_module};
 
 /// Expands `#[load_test(attribute)] item`.
 pub(crate) fn load_test(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let mut problems = Problems::default();
     let args = args::read(attribute.clone(), &mut problems);
-    let read = function::read(&item, args.setup.is_some(), &mut problems);
+    let sources = Sources { setup: args.setup.is_some(), vu_init: args.vu_init.is_some() };
+    let read = function::read(&item, sources, &mut problems);
+    if let Some(function) = read.as_ref().filter(|_| problems.is_empty()) {
+        siblings::check(&args, function, &mut problems);
+    }
     if let Some(errors) = problems.into_compile_errors() {
         // The item stays, so that calls to it are no errors too.
         return quote!(#item #errors);
@@ -39,17 +44,15 @@ pub(crate) fn load_test(attribute: TokenStream, item: TokenStream) -> TokenStrea
 fn used(args: &Args, function: &Function) -> TokenStream {
     let cfgs = cfgs(&function.attributes);
     let name = &function.signature.ident;
-    let (setup, teardown, constants) = (&args.setup, &args.teardown, &args.constants);
-    let setup = setup.iter();
-    let teardown = teardown.iter();
+    let paths = [&args.reset, &args.setup, &args.vu_init, &args.teardown].into_iter().flatten();
+    let constants = &args.constants;
     let private = args.runtime.as_ref().map(|path| private(Some(path), 0)).into_iter();
     quote! {
         #(#cfgs)*
         const _: fn() = || {
             let _ = #name;
             #(let _ = #private::entry;)*
-            #(let _ = #setup;)*
-            #(let _ = #teardown;)*
+            #(let _ = #paths;)*
             #(let _ = #constants;)*
         };
     }
@@ -59,7 +62,7 @@ fn registration(attribute: &TokenStream, args: &Args, function: &Function) -> To
     let private = private(args.runtime.as_ref(), 0);
     let cfgs = cfgs(&function.attributes);
     let name = function.signature.ident.unraw().to_string();
-    let entry = entry_module(function).to_string();
+    let entry = entry_module(args, function).to_string();
     let line = line(&function.signature.ident);
     let option = |text: &Option<syn::LitStr>| match text {
         Some(text) => quote!(#private::Option::Some(#text)),
@@ -69,6 +72,11 @@ fn registration(attribute: &TokenStream, args: &Args, function: &Function) -> To
     let binaries = &args.binaries;
     let calls = &args.calls;
     let scenario = scenario(&private, args, function);
+    let id = |path: &Option<Path>| match path {
+        Some(path) => quote!(|| #private::id_of(&#path)),
+        None => quote!(|| #private::Option::None),
+    };
+    let [reset_id, setup_id, teardown_id] = [&args.reset, &args.setup, &args.teardown].map(id);
     let attribute_hash = hash::tokens(attribute.clone());
     let (signature, body) = (&function.signature, &function.body);
     let body_hash = hash::tokens(quote!(#signature #body));
@@ -91,6 +99,9 @@ fn registration(attribute: &TokenStream, args: &Args, function: &Function) -> To
                     binaries: &[#(#binaries),*],
                     options: || #private::Attribute::new() #calls .finish(),
                     scenario: || #scenario,
+                    reset_id: #reset_id,
+                    setup_id: #setup_id,
+                    teardown_id: #teardown_id,
                     attribute_hash: #attribute_hash,
                     body_hash: #body_hash,
                 }
@@ -102,6 +113,11 @@ fn registration(attribute: &TokenStream, args: &Args, function: &Function) -> To
 /// Calls of the user's functions in closures whose types the runtime fixes one after the other. The tokens
 /// stand where the user wrote the types, so that the compiler's errors do too.
 fn scenario(private: &TokenStream, args: &Args, function: &Function) -> TokenStream {
+    let reset = args.reset.as_ref().map(|path| {
+        let context = Ident::new("context", at(path));
+        let private = placed(private, path);
+        quote_spanned!(at(path)=> .reset(async |#context| #private::reset(#path, #context).await))
+    });
     let setup = match &args.setup {
         None => quote!(.setup(async |_| #private::Result::Ok(()))),
         Some(path) => {
@@ -111,6 +127,19 @@ fn scenario(private: &TokenStream, args: &Args, function: &Function) -> TokenStr
                 .setup(async |#context| {
                     use #private::ReturnedValue as _;
                     #private::Returned(#private::set_up(#path, #context).await).data()
+                })
+            }
+        }
+    };
+    let vu_init = match &args.vu_init {
+        None => quote!(.vu_init(async |_, _| #private::Result::Ok(()))),
+        Some(path) => {
+            let [vu, data] = ["vu", "data"].map(|name| Ident::new(name, at(path)));
+            let private = placed(private, path);
+            quote_spanned! {at(path)=>
+                .vu_init(async |#vu, #data| {
+                    use #private::ReturnedValue as _;
+                    #private::Returned(#private::init_vu(#path, #vu, #data).await).data()
                 })
             }
         }
@@ -128,20 +157,19 @@ fn scenario(private: &TokenStream, args: &Args, function: &Function) -> TokenStr
         ReturnType::Default => name,
         ReturnType::Type(_, ty) => ty,
     };
-    let argument = |text: &str, ty: &Type| Ident::new(text, at(ty));
-    let parameters = [Ident::new("vu", Span::mixed_site()), Ident::new("data", Span::mixed_site())];
-    let [vu, data] = &parameters;
-    let (closure, passed) = match &function.arguments[..] {
-        [] => (quote!(|_, _|), quote!()),
-        [ty] => (quote!(|#vu, _|), argument("vu", ty).into_token_stream()),
-        [ty, data_type, ..] => {
-            let (vu_here, data_here) = (argument("vu", ty), argument("data", data_type));
-            (quote!(|#vu, #data|), quote!(#vu_here, #data_here))
-        }
-    };
+    let arguments = &function.arguments;
+    let types = [("vu", &arguments.vu), ("data", &arguments.data), ("state", &arguments.state)];
+    let [vu, data, state] = types.map(|(name, ty)| match ty {
+        Some(_) => Ident::new(name, Span::mixed_site()).into_token_stream(),
+        None => quote!(_),
+    });
+    let passed = types.into_iter().filter_map(|(name, ty)| Some(Ident::new(name, at(ty.as_ref()?))));
     let outcome = placed(private, output);
     let iterate = quote_spanned! {at(output)=>
-        async #closure { let returned = #name(#passed).await; #outcome::Outcome::into_result(returned) }
+        async |#vu, #data, #state| {
+            let returned = #name(#(#passed),*).await;
+            #outcome::Outcome::into_result(returned)
+        }
     };
     // What `setup` returns is shared with threads here, so this is where it is told if it can't be.
     let finish = match &args.setup {
@@ -149,14 +177,14 @@ fn scenario(private: &TokenStream, args: &Args, function: &Function) -> TokenStr
         Some(path) => quote_spanned!(at(path)=> .teardown(#teardown)),
     };
     quote! {
-        #private::builder() #setup .iterate(#iterate) #finish
+        #private::builder() #reset #setup #vu_init .iterate(#iterate) #finish
     }
 }
 
 fn entry(args: &Args, function: &Function) -> TokenStream {
     let private = private(args.runtime.as_ref(), 1);
     let cfgs = cfgs(&function.attributes);
-    let module = entry_module(function);
+    let module = entry_module(args, function);
     quote! {
         #(#cfgs)*
         #[cfg(test)]
@@ -169,10 +197,6 @@ fn entry(args: &Args, function: &Function) -> TokenStream {
             }
         }
     }
-}
-
-fn entry_module(function: &Function) -> Ident {
-    format_ident!("__load_test_{}", function.signature.ident.unraw(), span = Span::mixed_site())
 }
 
 /// `::loadtest_runtime::__private`, or that of the key `crate`, as seen from `depth` modules further in. A

@@ -1,4 +1,5 @@
-//! What may carry the attribute: a plain async function over `()`, `(&mut Vu)` or `(&mut Vu, &T)`.
+//! What may carry the attribute: a plain async function over `()`, `(&mut Vu)`, `(&mut Vu, &T)`,
+//! `(&mut Vu, &mut S)` or `(&mut Vu, &T, &mut S)`.
 //!
 //! The body is kept as tokens and never parsed, so that syntax newer than this crate passes through.
 
@@ -14,9 +15,25 @@ pub(crate) struct Function {
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) signature: Signature,
     pub(crate) body: Group,
-    /// The types that it takes: none, the virtual user, or the virtual user and the data. For the places
-    /// of errors.
-    pub(crate) arguments: Vec<Type>,
+    /// The types that it takes.
+    pub(crate) arguments: Arguments,
+}
+
+/// The types of a load test's arguments, as written: for the places of errors.
+#[derive(Default)]
+pub(crate) struct Arguments {
+    pub(crate) vu: Option<Type>,
+    /// What `setup` returns.
+    pub(crate) data: Option<Type>,
+    /// What `vu_init` returns.
+    pub(crate) state: Option<Type>,
+}
+
+/// Where a load test's arguments come from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sources {
+    pub(crate) setup: bool,
+    pub(crate) vu_init: bool,
 }
 
 impl Parse for Function {
@@ -27,26 +44,26 @@ impl Parse for Function {
         if !input.peek(token::Brace) {
             return Err(input.error("expected a body"));
         }
-        Ok(Self { attributes, signature, body: input.parse()?, arguments: Vec::new() })
+        Ok(Self { attributes, signature, body: input.parse()?, arguments: Arguments::default() })
     }
 }
 
 const GOES_ON: &str = "`#[load_test]` goes on an async function";
 
 /// Reads the item under the attribute and checks it. `None` if the expansion can't go on.
-pub(crate) fn read(item: &TokenStream, has_setup: bool, problems: &mut Problems) -> Option<Function> {
+pub(crate) fn read(item: &TokenStream, sources: Sources, problems: &mut Problems) -> Option<Function> {
     let Ok(mut function) = syn::parse2::<Function>(item.clone()) else {
         // The keyword is a better place than the whole item.
         let first = item_keyword(item);
         problems.at(first, GOES_ON, "write for example `async fn browse(vu: &mut Vu) { … }`");
         return None;
     };
-    function.arguments = check(&function, has_setup, problems)?;
+    function.arguments = check(&function, sources, problems)?;
     Some(function)
 }
 
 /// Reports everything about the function that does not fit.
-fn check(function: &Function, has_setup: bool, problems: &mut Problems) -> Option<Vec<Type>> {
+fn check(function: &Function, sources: Sources, problems: &mut Problems) -> Option<Arguments> {
     let signature = &function.signature;
     let name = &signature.ident;
     let mut fits = true;
@@ -76,7 +93,7 @@ fn check(function: &Function, has_setup: bool, problems: &mut Problems) -> Optio
     }
     let generics = &signature.generics;
     if !generics.params.is_empty() || generics.where_clause.is_some() {
-        let hint = "write the types themselves; the lifetimes of `&mut Vu` and `&T` need no names";
+        let hint = "write the types themselves; the lifetimes of references need no names";
         match &generics.where_clause {
             Some(clause) if generics.params.is_empty() => {
                 wrong(clause, "a load test can't be generic", hint.to_owned());
@@ -85,19 +102,21 @@ fn check(function: &Function, has_setup: bool, problems: &mut Problems) -> Optio
         }
     }
     if let Some(variadic) = &signature.variadic {
-        wrong(variadic, "a load test takes at most `vu` and `data`", takes(name));
+        wrong(variadic, TOO_MANY, takes(name));
     }
-    let arguments = arguments(signature, has_setup, problems);
+    let arguments = arguments(signature, sources, problems);
     arguments.filter(|_| fits)
 }
 
+const TOO_MANY: &str = "a load test takes at most `vu`, `data` and `state`";
+
 fn takes(name: &syn::Ident) -> String {
     format!(
-        "write `async fn {name}()`, `async fn {name}(vu: &mut Vu)`, or `async fn {name}(vu: &mut Vu, data: &T)` with what `setup` returns"
+        "write `async fn {name}()` or `async fn {name}(vu: &mut Vu)`, then `data: &T` for what `setup` returns and `state: &mut S` for what `vu_init` returns"
     )
 }
 
-fn arguments(signature: &Signature, has_setup: bool, problems: &mut Problems) -> Option<Vec<Type>> {
+fn arguments(signature: &Signature, sources: Sources, problems: &mut Problems) -> Option<Arguments> {
     let name = &signature.ident;
     let mut typed: Vec<&PatType> = Vec::new();
     for argument in &signature.inputs {
@@ -110,20 +129,45 @@ fn arguments(signature: &Signature, has_setup: bool, problems: &mut Problems) ->
             FnArg::Typed(argument) => typed.push(argument),
         }
     }
+    let found = |vu: &PatType, data: Option<&PatType>, state: Option<&PatType>| {
+        let ty = |argument: &PatType| (*argument.ty).clone();
+        Some(Arguments { vu: Some(ty(vu)), data: data.map(ty), state: state.map(ty) })
+    };
     match typed[..] {
-        [] => Some(Vec::new()),
-        [vu] => is_vu(vu, name, problems).then(|| vec![(*vu.ty).clone()]),
+        [] => Some(Arguments::default()),
+        [vu] => is_vu(vu, name, problems).then(|| found(vu, None, None))?,
         [first, second] if mutability(&first.ty) == Some(false) && mutability(&second.ty) == Some(true) => {
             let message = "the virtual user comes first, then the data";
             problems.at(first, message, format!("write `async fn {name}(vu: &mut Vu, data: &T)`"));
             None
         }
-        [vu, data] => {
-            let both = is_vu(vu, name, problems) & is_data(data, has_setup, problems);
-            both.then(|| vec![(*vu.ty).clone(), (*data.ty).clone()])
+        [vu, state] if mutability(&state.ty) == Some(true) => {
+            let both = is_vu(vu, name, problems) & is_state(state, sources, problems);
+            both.then(|| found(vu, None, Some(state)))?
         }
-        [_, _, third, ..] => {
-            problems.at(third, "a load test takes at most `vu` and `data`", takes(name));
+        [vu, data] => {
+            let both = is_vu(vu, name, problems) & is_data(data, sources, problems);
+            both.then(|| found(vu, Some(data), None))?
+        }
+        [_, second, third]
+            if mutability(&second.ty) == Some(true) && mutability(&third.ty) == Some(false) =>
+        {
+            let message = "the data of `setup` comes before the state of `vu_init`";
+            problems.at(
+                second,
+                message,
+                format!("write `async fn {name}(vu: &mut Vu, data: &T, state: &mut S)`"),
+            );
+            None
+        }
+        [vu, data, state] => {
+            let all = is_vu(vu, name, problems)
+                & is_data(data, sources, problems)
+                & is_state(state, sources, problems);
+            all.then(|| found(vu, Some(data), Some(state)))?
+        }
+        [_, _, _, fourth, ..] => {
+            problems.at(fourth, TOO_MANY, takes(name));
             None
         }
     }
@@ -139,24 +183,55 @@ fn is_vu(argument: &PatType, name: &syn::Ident, problems: &mut Problems) -> bool
     false
 }
 
-fn is_data(argument: &PatType, has_setup: bool, problems: &mut Problems) -> bool {
+fn is_data(argument: &PatType, sources: Sources, problems: &mut Problems) -> bool {
     let ty = &argument.ty;
     match mutability(ty) {
-        Some(false) if has_setup => return true,
+        Some(false) if sources.setup => return true,
+        Some(false) if sources.vu_init => problems.at(
+            ty,
+            "the data comes from `setup`, and this load test has none",
+            "take what `vu_init` returns by `&mut`, or add `setup = path::to::an_async_fn` to the attribute",
+        ),
         Some(false) => problems.at(
             ty,
             "the data comes from `setup`, and this load test has none",
             "add `setup = path::to::an_async_fn` to the attribute",
         ),
-        Some(true) => problems.at(
-            ty,
-            "the data is shared by all virtual users and can't be taken by `&mut`",
-            "take it by `&`; put what changes into a `Mutex` or an atomic",
-        ),
+        Some(true) => problems.at(ty, SHARED, "take it by `&`; put what changes into a `Mutex` or an atomic"),
         None => problems.at(
             ty,
             "the data is shared by all virtual users and is taken by reference",
             format!("write `&{}`", spaceless(ty)),
+        ),
+    }
+    false
+}
+
+const SHARED: &str = "the data is shared by all virtual users and can't be taken by `&mut`";
+
+fn is_state(argument: &PatType, sources: Sources, problems: &mut Problems) -> bool {
+    let ty = &argument.ty;
+    match mutability(ty) {
+        Some(true) if sources.vu_init => return true,
+        Some(true) if sources.setup => problems.at(
+            ty,
+            SHARED,
+            "take it by `&`; what is each virtual user's own comes from `vu_init = path::to::an_async_fn`",
+        ),
+        Some(true) => problems.at(
+            ty,
+            "the state of a virtual user comes from `vu_init`, and this load test has none",
+            "add `vu_init = path::to::an_async_fn` to the attribute",
+        ),
+        Some(false) => problems.at(
+            ty,
+            "the state is the virtual user's own and is taken by `&mut`",
+            "write `&mut` for what `vu_init` returns",
+        ),
+        None => problems.at(
+            ty,
+            "the state is kept for the next iteration and is taken by `&mut`",
+            format!("write `&mut {}`", spaceless(ty)),
         ),
     }
     false

@@ -7,10 +7,20 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// FNV-1a, 64 bits, of the tokens, in hexadecimal. It is stable over platforms and compilers; it tells a
 /// change from none and guards against no one.
 pub(crate) fn tokens(stream: TokenStream) -> String {
-    let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
+    let mut hash = Fnv(OFFSET);
     hash.stream(stream);
     format!("{:016x}", hash.0)
 }
+
+/// The same of a text.
+pub(crate) fn text(text: &str) -> String {
+    let mut hash = Fnv(OFFSET);
+    // Writing to a hash can't fail.
+    _ = hash.write_str(text);
+    format!("{:016x}", hash.0)
+}
+
+const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 
 struct Fnv(u64);
 

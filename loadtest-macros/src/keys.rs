@@ -1,9 +1,8 @@
-//! The keys of the attribute, those that do not work yet included.
+//! The keys of the attribute: every option of core, and what only code can say.
 
-use loadtest_core::options::EXECUTORS;
 use loadtest_core::{Error, suggest};
 
-/// Every key that works.
+/// Every key, in the order of the documentation.
 pub(crate) const KEYS: &[&str] = &[
     "executor",
     "vus",
@@ -12,13 +11,28 @@ pub(crate) const KEYS: &[&str] = &[
     "duration",
     "start_vus",
     "stages",
-    "graceful_stop",
     "graceful_ramp_down",
+    "rate",
+    "start_rate",
+    "max_rate",
+    "time_unit",
+    "pre_allocated_vus",
+    "max_vus",
+    "search",
+    "step",
+    "probe_duration",
+    "start_time",
+    "graceful_stop",
+    "min_iteration_duration",
     "warm_up",
+    "rps",
+    "preflight",
     "thresholds",
     "tags",
     "env",
+    "reset",
     "setup",
+    "vu_init",
     "teardown",
     "binaries",
     "test",
@@ -26,50 +40,28 @@ pub(crate) const KEYS: &[&str] = &[
     "crate",
 ];
 
-/// Keys without an executor of their own that do not work yet.
-const NOT_YET: &[&str] = &["min_iteration_duration", "vu_init", "rps", "reset", "start_time"];
-
 /// Whether there is such a key.
 ///
 /// # Errors
-/// Says of an unknown one what was probably meant, and of one that does not work yet that it does not.
+/// Says of an unknown one what was probably meant.
 pub(crate) fn known(key: &str) -> Result<(), Error> {
     if KEYS.contains(&key) {
         return Ok(());
-    }
-    let owners: Vec<String> = EXECUTORS
-        .iter()
-        .filter(|spec| spec.keys.contains(&key))
-        .map(|spec| format!("`{}`", spec.name))
-        .collect();
-    if !owners.is_empty() {
-        return Err(Error::new(format!("the key `{key}` does not work yet")).hint(format!(
-            "it belongs to {}, which {} not work yet",
-            owners.join(" and "),
-            if owners.len() == 1 { "does" } else { "do" }
-        )));
-    }
-    if NOT_YET.contains(&key) {
-        return Err(Error::new(format!("the key `{key}` does not work yet")).hint("leave it out"));
     }
     Err(Error::new(format!("unknown key `{key}`")).hint(suggest::hint(key, KEYS.iter().copied())))
 }
 
 #[cfg(test)]
 mod tests {
+    use loadtest_core::options::{EXECUTORS, OPTIONS};
+
     use super::*;
 
     #[test]
-    fn every_key_of_an_executor_is_known() {
-        for spec in EXECUTORS {
-            for key in spec.keys {
-                let works = known(key);
-                assert_eq!(works.is_ok(), KEYS.contains(key), "{key}");
-                assert!(!spec.available || works.is_ok(), "{key} of {}", spec.name);
-                if let Err(error) = works {
-                    assert!(error.message().contains("yet"), "{error}");
-                }
-            }
+    fn every_option_and_every_key_of_an_executor_is_known() {
+        let of_executors = EXECUTORS.iter().flat_map(|spec| spec.keys.iter().copied());
+        for key in OPTIONS.iter().map(|option| option.name).chain(of_executors) {
+            assert!(known(key).is_ok(), "{key}");
         }
     }
 
@@ -77,6 +69,7 @@ mod tests {
     fn the_spelling_of_k6_is_recognised() {
         let hint = |key: &str| known(key).expect_err("unknown").hint_text().map(str::to_owned);
         assert_eq!(hint("gracefulStop").as_deref(), Some("did you mean `graceful_stop`?"));
+        assert_eq!(hint("preAllocatedVUs").as_deref(), Some("did you mean `pre_allocated_vus`?"));
         assert_eq!(hint("stage").as_deref(), Some("did you mean `stages`?"));
     }
 }

@@ -3,7 +3,8 @@
 //! It reads the attribute with the parsers of `loadtest-core`, reports every mistake at the token that
 //! makes it, and registers the function under `cfg(test)`. The function itself stays as it was written.
 //!
-//! Read in this order: `args` (tokens to options), `function` (what may carry the attribute), `expand`.
+//! Read in this order: `args` (tokens to options), `function` (what may carry the attribute), `siblings`
+//! (several attributes on one function), `expand`.
 //! Use it through `loadtest_runtime::load_test`: the expansion names that crate.
 
 use proc_macro::TokenStream;
@@ -14,6 +15,7 @@ mod function;
 mod hash;
 mod keys;
 mod problems;
+mod siblings;
 mod values;
 
 /// Makes an async function a load test.
@@ -28,12 +30,38 @@ mod values;
 /// async fn reserve_seat(vu: &mut Vu, service: &Service) -> Result<()> { … }
 /// ```
 ///
-/// `cargo loadtest` runs it; `cargo test` lists it as ignored. The function takes nothing, `vu: &mut Vu`, or
-/// `vu: &mut Vu, data: &T` where `T` is what `setup` returns. It returns `()` or `Result<(), E>`, with any
-/// error that `?` turns into `loadtest_runtime::Error`. It can still be called like any other function.
+/// `cargo loadtest` runs it; `cargo test` lists it as ignored. The function can still be called like any other.
+/// It returns `()` or `Result<(), E>`, with any error that `?` turns into `loadtest_runtime::Error`.
+///
+/// It takes nothing, or `vu: &mut Vu`, and after it what it needs of the lifecycle:
+///
+/// * `data: &T`, what `setup` returned: one value, shared by all virtual users.
+/// * `state: &mut S`, what `vu_init` returned: a value of each virtual user's own, kept from one iteration to
+///   the next.
+///
+/// ```text
+/// #[load_test(vus = 10, duration = "30s", setup = start_service, vu_init = log_in)]
+/// async fn pay(vu: &mut Vu, service: &Service, session: &mut Session) -> Result<()> { … }
+///
+/// async fn log_in(vu: &mut Vu, service: &Service) -> Result<Session> { … }
+/// ```
 ///
 /// Values are literals, checked while compiling, or constants (`vus = USERS`), checked before any load.
 /// Without keys, one virtual user runs one iteration.
+///
+/// # Scenarios
+///
+/// Functions of one module with the same `test` are scenarios of one test and run side by side, each with its own
+/// load, `start_time`, `tags` and `env`. Those that name the same `setup` share one call of it and its value. One
+/// function can be several scenarios: give it several attributes, each with a `name` of its own.
+///
+/// ```text
+/// #[load_test(test = "sale", name = "rush", vus = 100, duration = "1m")]
+/// #[load_test(test = "sale", name = "late", vus = 10, duration = "1m", start_time = "1m")]
+/// async fn buy(vu: &mut Vu) -> Result<()> { … }
+/// ```
+///
+/// # Keys
 ///
 /// | key | value | what for |
 /// |---|---|---|
@@ -41,19 +69,34 @@ mod values;
 /// | `vus` | `10` | virtual users |
 /// | `iterations` | `1000` | iterations: in all, or of each virtual user with `per-vu-iterations` |
 /// | `max_duration` | `"10m"` | how long the iteration executors may take |
-/// | `duration` | `"30s"` | how long `constant-vus` runs |
+/// | `duration` | `"30s"` | how long it runs |
 /// | `start_vus` | `1` | virtual users at the start of the first stage |
-/// | `stages` | `[("1m30s", 100), ("10s", 0)]` or `"1m30s:100, 10s:0"` | ramps, each a duration and a target |
-/// | `graceful_stop` | `"30s"` | how long iterations in flight may go on at the end |
+/// | `stages` | `[("1m30s", 100), ("10s", 0)]` or `"1m30s:100, 10s:0"` | ramps, each a duration and a target: virtual users, or starts per `time_unit` |
 /// | `graceful_ramp_down` | `"30s"` | how long a virtual user that is ramped down may go on |
+/// | `rate` | `100` | iteration starts per `time_unit` |
+/// | `start_rate` | `50` | iteration starts per `time_unit` at the beginning |
+/// | `max_rate` | `1000` | the highest rate that is tried |
+/// | `time_unit` | `"1s"` | what rates are counted in |
+/// | `pre_allocated_vus` | `50` | virtual users that exist before the first start |
+/// | `max_vus` | `200` | virtual users at most; those above `pre_allocated_vus` are made when they are missed |
+/// | `search` | `"binary"` | how the next rate is chosen: `binary` or `step` |
+/// | `step` | `10` | the distance of rates: of neighbours with `step`, of the final interval with `binary` |
+/// | `probe_duration` | `"10s"` | how long each rate is held |
+/// | `start_time` | `"10s"` | when the scenario starts, from the start of the test |
+/// | `graceful_stop` | `"30s"` | how long iterations in flight may go on at the end |
+/// | `min_iteration_duration` | `"1s"` | how long an iteration takes at least; the padding is not measured |
 /// | `warm_up` | `"5s"` | how much of the start comparisons leave out |
+/// | `rps` | `100` | HTTP requests of the whole test per second at most |
+/// | `preflight` | `"/health"` | what must answer with a 2xx before any load: a URL, or a path of the service that `setup` starts |
 /// | `thresholds` | `["http_req_failed: rate<0.01"]` | limits that the results must keep |
 /// | `tags` | `[("team", "sales")]` | tags of every sample |
 /// | `env` | `[("REGION", "eu")]` | values for `vu.env(..)`; `-e` goes before them |
+/// | `reset` | `"make reset-database"`, or `empty_database`: an `async fn()` or `async fn(Setup)` | a shell command, run before each run of the test |
 /// | `setup` | `start_service` | an `async fn()` or `async fn(Setup)`, run once before the load |
-/// | `teardown` | `check_stock` | an `async fn()` or `async fn(&T)`, run once after it |
+/// | `vu_init` | `log_in` | an `async fn(&mut Vu)` or `async fn(&mut Vu, &T)`, run once by each virtual user before its first iteration |
+/// | `teardown` | `check_stock` | an `async fn()` or `async fn(&T)`, run once after the load |
 /// | `binaries` | `["concert"]` | binaries of the package to build and hand to `setup` |
-/// | `test` | `"sale"` | the test's name, instead of the function's |
+/// | `test` | `"sale"` | the test's name, instead of the function's; functions of one module with the same one are its scenarios |
 /// | `name` | `"buyers"` | the scenario's name, instead of the function's |
 /// | `crate` | `lt` | the name of `loadtest_runtime` in a crate that renames the dependency |
 #[proc_macro_attribute]

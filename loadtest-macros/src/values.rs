@@ -184,7 +184,10 @@ pub(crate) fn function(key: &str, expression: &Expr) -> Result<Path, Error> {
             }
             _ => format!("write `{key} = path::to::an_async_fn`"),
         },
-        Expr::Closure(_) => format!("give it a name: `async fn {key}() {{ … }}`, then `{key} = {key}`"),
+        Expr::Closure(_) => {
+            let takes = if key == "vu_init" { "vu: &mut Vu" } else { "" };
+            format!("give it a name: `async fn {key}({takes}) {{ … }}`, then `{key} = {key}`")
+        }
         _ => format!("write `{key} = path::to::an_async_fn`"),
     };
     Err(Error::new(format!("`{key}` takes the path of an async function")).hint(hint))
@@ -199,7 +202,7 @@ pub(crate) fn stage(expression: &Expr) -> Result<(Value<Duration>, Value<u64>), 
     let error = match bare(expression) {
         Expr::Tuple(tuple) if tuple.elems.len() == 2 => {
             let (at_duration, at_target) = (&tuple.elems[0], &tuple.elems[1]);
-            return match (duration(at_duration), count(at_target, u32::MAX.into())) {
+            return match (duration(at_duration), count(at_target, u64::MAX)) {
                 (Ok(duration), Ok(target)) => Ok((duration, target)),
                 (duration, target) => {
                     let duration = duration.err().map(|error| (at_duration, error));

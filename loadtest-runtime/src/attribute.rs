@@ -36,6 +36,16 @@ macro_rules! keys {
             self
         }
     };
+    (@ $key:ident text) => {
+        #[doc = concat!("The key `", stringify!($key), "`.")]
+        #[must_use]
+        pub fn $key(mut self, value: &str) -> Self {
+            if let Err(error) = self.options.set(stringify!($key), value) {
+                self.mistake.get_or_insert(error);
+            }
+            self
+        }
+    };
 }
 
 impl Attribute {
@@ -45,21 +55,29 @@ impl Attribute {
     }
 
     keys! {
+        executor: text;
         vus: count;
         iterations: count;
         max_duration: duration;
         duration: duration;
         start_vus: count;
-        graceful_stop: duration;
         graceful_ramp_down: duration;
+        rate: count;
+        start_rate: count;
+        max_rate: count;
+        time_unit: duration;
+        pre_allocated_vus: count;
+        max_vus: count;
+        search: text;
+        step: count;
+        probe_duration: duration;
+        start_time: duration;
+        graceful_stop: duration;
+        min_iteration_duration: duration;
         warm_up: duration;
-    }
-
-    /// The key `executor`.
-    #[must_use]
-    pub fn executor(mut self, name: &str) -> Self {
-        self.options.executor = self.keep("executor", name.parse());
-        self
+        rps: count;
+        reset: text;
+        preflight: text;
     }
 
     /// The key `stages`, as a whole.
@@ -247,11 +265,46 @@ mod tests {
     }
 
     #[test]
+    fn an_arrival_rate_is_read_from_constants() {
+        const RATE: u64 = 5_000_000_000;
+        let options = Attribute::new()
+            .executor("constant-arrival-rate")
+            .rate(RATE)
+            .time_unit(Duration::from_secs(60))
+            .duration("1h")
+            .pre_allocated_vus(10u8)
+            .max_vus(20usize)
+            .rps(500)
+            .start_time("1m")
+            .min_iteration_duration("100ms")
+            .preflight("/health")
+            .reset("make reset")
+            .finish();
+        let options = options.expect("valid");
+        assert_eq!((options.rate, options.rps, options.max_vus), (Some(RATE), Some(500), Some(20)));
+        assert_eq!(
+            (options.preflight.as_deref(), options.reset.as_deref()),
+            (Some("/health"), Some("make reset"))
+        );
+        let workload = options.resolve().expect("a whole load");
+        assert_eq!(workload.start_time, Duration::from_secs(60));
+        assert_eq!(workload.min_iteration_duration, Duration::from_millis(100));
+        assert_eq!(workload.shape.allocated_vus(), 10);
+    }
+
+    #[test]
     fn a_mistake_names_key_and_stage() {
         let message = |attribute: Attribute| attribute.finish().expect_err("wrong").message().to_owned();
         assert!(message(Attribute::new().stage("1s", 1).stage("2q", 1)).starts_with("`stages`: stage 2: "));
         assert!(message(Attribute::new().vus(-3)).starts_with("`vus`: -3 "));
         assert!(message(Attribute::new().vus(5_000_000_000u64)).starts_with("`vus`: 5000000000 "));
+        assert!(message(Attribute::new().rate(-1)).starts_with("`rate`: -1 "));
+        assert!(message(Attribute::new().search("bianry")).starts_with("`search`: "));
+        assert!(
+            message(Attribute::new().preflight("health")).starts_with("`preflight`: `health` is neither ")
+        );
+        assert!(message(Attribute::new().reset(" ")).starts_with("`reset`: "));
+        assert!(message(Attribute::new().time_unit("1").rps(-1)).starts_with("`time_unit`: "));
         assert!(message(Attribute::new().executor("ramping")).starts_with("`executor`: unknown executor"));
     }
 }

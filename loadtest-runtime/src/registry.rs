@@ -3,6 +3,7 @@
 //! [`definitions`] turns all of them into what the subcommand is told, and says what is wrong with those
 //! that can't be. Nothing here runs a test.
 
+use std::any::TypeId;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
@@ -37,6 +38,12 @@ pub struct Registration {
     pub options: fn() -> Result<Options, loadtest_core::Error>,
     /// The test itself.
     pub scenario: fn() -> Box<dyn Scenario>,
+    /// Which function the key `reset` names: [`id_of`](crate::lifecycle::id_of).
+    pub reset_id: fn() -> Option<TypeId>,
+    /// Which function the key `setup` names. Scenarios of one test with the same one share its call and value.
+    pub setup_id: fn() -> Option<TypeId>,
+    /// Which function the key `teardown` names.
+    pub teardown_id: fn() -> Option<TypeId>,
     /// Hash of the attribute's tokens, hexadecimal.
     pub attribute_hash: &'static str,
     /// Hash of the function's tokens, hexadecimal.
@@ -47,7 +54,7 @@ inventory::collect!(Registration);
 
 impl Registration {
     /// The name of the test within its binary: modules without the crate, then the key `test` or the
-    /// function.
+    /// function. Registrations with the same one are scenarios of one test.
     pub fn test_name(&self) -> String {
         let last = self.test.unwrap_or(self.function);
         match self.module_path.split_once("::") {
@@ -118,23 +125,18 @@ fn all() -> Vec<&'static Registration> {
 fn define(registrations: Vec<&Registration>) -> (Vec<Definition>, Vec<String>) {
     let mut definitions = Vec::new();
     let mut problems = Vec::new();
-    let mut first_of_test: BTreeMap<String, &Registration> = BTreeMap::new();
+    let mut seen: BTreeMap<(String, &str), &Registration> = BTreeMap::new();
     for registration in registrations {
-        let test = registration.test_name();
-        if let Some(first) = first_of_test.get(&test) {
-            let places = format!("at {} and at {}", first.place(), registration.place());
-            problems.push(if first.scenario_name() == registration.scenario_name() {
-                format!(
-                    "two load tests are called `{test}`, {places}\nhint: give one of them another name with `test = \"…\"`"
-                )
-            } else {
-                format!(
-                    "the load test `{test}` has two scenarios, {places}: scenarios in parallel do not work yet\nhint: give one of them another name with `test = \"…\"`"
-                )
-            });
+        let (test, scenario) = (registration.test_name(), registration.scenario_name());
+        if let Some(first) = seen.get(&(test.clone(), scenario)) {
+            problems.push(format!(
+                "the load test `{test}` has two scenarios `{scenario}`, at {} and at {}\nhint: give one of them another name with `name = \"…\"`, or with `test = \"…\"` a test of its own",
+                first.place(),
+                registration.place()
+            ));
             continue;
         }
-        first_of_test.insert(test, registration);
+        seen.insert((test, scenario), registration);
         match registration.definition() {
             Ok(definition) => definitions.push(definition),
             Err(problem) => problems.push(problem),
@@ -161,8 +163,15 @@ mod tests {
         binaries: &["shop"],
         options: || Attribute::new().vus(3).finish(),
         scenario: || {
-            builder().setup(async |_| Ok(())).iterate(async |_, _| Ok(())).teardown(async |_| Ok(()))
+            builder()
+                .setup(async |_| Ok(()))
+                .vu_init(async |_, _| Ok(()))
+                .iterate(async |_, _, _| Ok(()))
+                .teardown(async |_| Ok(()))
         },
+        reset_id: || None,
+        setup_id: || None,
+        teardown_id: || None,
         attribute_hash: "1",
         body_hash: "2",
     };
@@ -194,8 +203,19 @@ mod tests {
             problems[0].contains("src/lib.rs:7") && problems[0].contains("src/lib.rs:70"),
             "{problems:?}"
         );
-        let scenario = Registration { name: Some("pay"), line: 70, ..BASE };
-        assert!(define(vec![&BASE, &scenario]).1[0].contains("do not work yet"));
+    }
+
+    #[test]
+    fn functions_with_one_test_name_are_its_scenarios() {
+        let rush = Registration { test: Some("rush"), ..BASE };
+        let pay = Registration { test: Some("rush"), function: "pay", line: 70, ..BASE };
+        let late = Registration { test: Some("rush"), name: Some("late"), ..BASE };
+        let elsewhere = Registration { test: Some("rush"), module_path: "shop", ..BASE };
+        let (definitions, problems) = define(vec![&rush, &pay, &late, &elsewhere]);
+        assert_eq!(problems, Vec::<String>::new());
+        let names: Vec<_> = definitions.iter().map(|d| (d.test.as_str(), d.scenario.as_str())).collect();
+        let of_test = ["browse", "pay", "late"].map(|scenario| ("tests::rush", scenario));
+        assert_eq!(names, [&of_test[..], &[("rush", "browse")]].concat());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Keys that do not exist, that do not work yet, and that are written in another way.
+//! Keys that do not exist, that need an executor, and that are written in another way.
 
 use loadtest_runtime::load_test;
 
@@ -33,13 +33,16 @@ async fn no_key() {}
 async fn half_an_expression() {}
 
 #[load_test(rate = 10)]
-async fn of_an_executor_that_does_not_work_yet() {}
+async fn of_an_executor_that_is_named() {}
 
-#[load_test(pre_allocated_vus = 10)]
-async fn of_two_executors_that_do_not_work_yet() {}
+#[load_test(rate = 10, duration = "1s")]
+async fn of_another_executor_than_the_one_inferred() {}
 
-#[load_test(min_iteration_duration = "1s")]
-async fn does_not_work_yet() {}
+#[load_test(preAllocatedVUs = 10)]
+async fn capitals_of_k6() {}
+
+#[load_test(vuInit = login)]
+async fn camels_of_k6() {}
 
 #[load_test(tags = { team = "sales" })]
 async fn braces() {}

@@ -38,6 +38,42 @@ async fn too_large() {}
 #[load_test(iterations = 10s)]
 async fn a_number_with_a_unit() {}
 
+#[load_test(executor = "constant-arrival-rate", rate = "100/s", duration = "1s", pre_allocated_vus = 1)]
+async fn a_rate_with_its_unit() {}
+
+#[load_test(executor = "constant-arrival-rate", rate = 0.5, duration = "1s", pre_allocated_vus = 1)]
+async fn half_a_start() {}
+
+#[load_test(executor = "ramping-arrival-rate", start_rate = -1, time_unit = 60, stages = "1s:1", pre_allocated_vus = true)]
+async fn several_of_an_arrival_rate() {}
+
+#[load_test(executor = "externally-controlled", vus = 1, max_vus = 5_000_000_000)]
+async fn too_many_virtual_users() {}
+
+#[load_test(executor = "find-capacity", max_rate = 1e3, step = "10", search = "bianry", probe_duration = "10")]
+async fn several_of_a_search() {}
+
+#[load_test(search = 3)]
+async fn a_search_that_is_no_text() {}
+
+#[load_test(start_time = 10)]
+async fn a_start_without_a_unit() {}
+
+#[load_test(min_iteration_duration = "1 second")]
+async fn a_unit_in_full() {}
+
+#[load_test(rps = "100")]
+async fn a_cap_in_quotes() {}
+
+#[load_test(preflight = "health")]
+async fn neither_a_url_nor_a_path() {}
+
+#[load_test(preflight = 8080)]
+async fn a_port() {}
+
+#[load_test(reset = "")]
+async fn an_empty_command() {}
+
 #[load_test(tags = "team")]
 async fn no_list() {}
 

@@ -1,0 +1,93 @@
+//! What is read of an attribute, and how many mistakes are found in it.
+
+use quote::{format_ident, quote};
+
+use loadtest_core::options::OPTIONS;
+
+use super::*;
+
+fn mistakes(attribute: TokenStream) -> usize {
+    let mut problems = Problems::default();
+    let args = read(attribute, &mut problems);
+    assert!(args.setup.is_none());
+    problems.count()
+}
+
+/// What an attribute without mistakes says.
+fn right(attribute: TokenStream) -> Args {
+    let mut problems = Problems::default();
+    let args = read(attribute, &mut problems);
+    assert_eq!(problems.count(), 0);
+    args
+}
+
+#[test]
+fn every_key_is_read_and_documented() {
+    let documentation = include_str!("../lib.rs");
+    for key in keys::KEYS {
+        let ident = format_ident!("{key}");
+        assert_eq!(mistakes(quote!(#ident = '?')), 1, "{key}");
+        assert!(documentation.contains(&format!("/// | `{key}` | ")), "{key}");
+    }
+}
+
+#[test]
+fn the_documentation_says_of_an_option_what_core_says() {
+    let documentation = include_str!("../lib.rs");
+    for option in OPTIONS {
+        let row = documentation.lines().find(|line| line.starts_with(&format!("/// | `{}` | ", option.name)));
+        let row = row.unwrap_or_else(|| panic!("no row for {}", option.name));
+        assert!(row.ends_with(&format!(" | {} |", option.about)), "{row}\n{}", option.about);
+        assert!(row.contains(option.example), "{row}\n{}", option.example);
+    }
+}
+
+#[test]
+fn the_example_of_every_option_is_read() {
+    let others = ["executor", "stages", "thresholds", "tags", "env"];
+    for option in OPTIONS.iter().filter(|option| !others.contains(&option.name)) {
+        let (name, value) = (format_ident!("{}", option.name), option.example.parse::<TokenStream>());
+        let value = value.expect("tokens");
+        let mut problems = Problems::default();
+        let args = read(quote!(#name = #value), &mut problems);
+        // A key that needs an executor says so; nothing is wrong with its value.
+        assert_eq!(problems.count(), usize::from(args.options.executor().is_err()), "{name}");
+        assert_eq!(
+            args.calls.to_string(),
+            quote!(.#name).to_string() + " (" + &calls_with(option.example) + ")"
+        );
+    }
+}
+
+/// A value as the call on `Attribute` has it.
+fn calls_with(example: &str) -> String {
+    let number: Result<u64, _> = example.parse();
+    number.map_or_else(|_| example.to_owned(), |number| format!("{number}u64"))
+}
+
+#[test]
+fn a_constant_is_checked_for_what_is_known_of_it() {
+    assert_eq!(mistakes(quote!(vus = USERS, iterations = 3)), 0);
+    assert_eq!(mistakes(quote!(vus = USERS, stages = RAMP)), 1);
+    assert_eq!(mistakes(quote!(stages = [("1s", USERS), (RAMP, 3)], graceful_stop = STOP)), 0);
+    assert_eq!(mistakes(quote!(rate = RATE, duration = LONG, pre_allocated_vus = USERS)), 1);
+    let executor = quote!(executor = "find-capacity", start_rate = LOW, max_rate = HIGH);
+    assert_eq!(mistakes(quote!(#executor, pre_allocated_vus = 3, search = SEARCH, step = STEP)), 0);
+    assert_eq!(mistakes(quote!(#executor, search = SEARCH)), 1);
+}
+
+#[test]
+fn a_reset_is_a_function_or_a_command() {
+    let command = right(quote!(reset = "make reset"));
+    assert_eq!((command.reset.is_some(), command.options.reset.as_deref()), (false, Some("make reset")));
+    let function = right(quote!(reset = shop::empty));
+    assert_eq!((function.reset.is_some(), function.options.reset), (true, None));
+    assert_eq!(mistakes(quote!(reset = "  ")), 1);
+    assert_eq!(mistakes(quote!(reset = empty())), 1);
+}
+
+#[test]
+fn mistakes_do_not_hide_each_other() {
+    assert_eq!(mistakes(quote!(a = , vus = -1 +, 3, stages = [("1", "2")], duration = )), 6);
+    assert_eq!(mistakes(quote!(rate = -1, search = "bianry", preflight = "health", rps = 1.5)), 4);
+}
