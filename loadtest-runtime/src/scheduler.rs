@@ -1,34 +1,37 @@
 //! Runs the load of one test: starts workers and virtual users, drives the executors, owns cancellation,
 //! and ends everything in order.
 //!
-//! The main function is [`run`]. It knows neither attributes nor sockets: what it is given is definite, and
-//! what happens is told to an [`Audience`].
+//! The main type is [`Load`]: [`Load::prepare`] makes the virtual users ready, [`Load::run`] drives them. It
+//! knows neither attributes nor sockets: what it is given is definite, and what happens is told to an
+//! [`Audience`].
+
+mod monitor;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::{Duration, SystemTime};
 
-use loadtest_core::metric::{Builtin, MetricDef, Tags};
-use loadtest_core::options::Workload;
+use loadtest_core::metric::{MetricDef, Tags};
+use loadtest_core::options::{Shape, Workload};
 use loadtest_core::plan::Shard;
-use loadtest_core::results::{GeneratorState, Interval, ProcessState, ScenarioState};
+use loadtest_core::results::{Capacity, Interval, ScenarioState};
 use loadtest_core::threshold::Threshold;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
-use crate::clock::{self, Instant};
-use crate::executor::{self, Executor, Order, Seats};
+use crate::clock;
+use crate::context::{ScenarioContext, Stop, StopCause, TestContext};
+use crate::executor::{self, Brake, Court, Executor, Order, Recruiter, Reins, Seats};
 use crate::http::HttpOptions;
 use crate::lifecycle::{Scenario, Shared};
-use crate::metrics::aggregator::{self, Aggregated, Aggregator, Observer};
-use crate::metrics::recorder::{BUFFERS, Recorder};
+use crate::log::Log;
+use crate::metrics::aggregator::{self, Aggregated, Aggregator};
+use crate::metrics::recorder::{BUFFERS, Recorder, Recycler};
 use crate::metrics::sample::Message;
-use crate::process;
-use crate::vu::ScenarioContext;
 use crate::worker::{Cast, Command, Worker};
+use monitor::{Meters, Monitor};
 
-/// The shortest time over which CPU time is told: systems count that of processes in steps of 10 ms.
-const SHORTEST_LOOK: Duration = Duration::from_millis(250);
 /// How long virtual users may take to let go of an iteration that was interrupted. One that never awaits
 /// can't let go at all; then its worker is left behind.
 const LET_GO: Duration = Duration::from_secs(2);
@@ -52,15 +55,10 @@ pub(crate) struct LoadPlan {
     pub(crate) shard: Shard,
     pub(crate) workers: usize,
     pub(crate) http: Arc<HttpOptions>,
-}
-
-/// Why a load ended before its time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum StopCause {
-    /// Asked from outside.
-    Interrupted,
-    /// A threshold with `abort`.
-    Threshold(String),
+    /// HTTP requests of the whole test per second at most.
+    pub(crate) rps: Option<u32>,
+    /// Lines of virtual users per second at most; 0: all of them.
+    pub(crate) log: Log,
 }
 
 /// Whoever listens to a load.
@@ -81,6 +79,62 @@ pub(crate) struct LoadOutcome {
     pub(crate) stopped: Option<StopCause>,
     pub(crate) load_time: Duration,
     pub(crate) warnings: Vec<String>,
+    /// What the test said with `vu.fail(..)`.
+    pub(crate) failures: Vec<String>,
+    /// How long the load was held.
+    pub(crate) held: Duration,
+    /// Whether a number of virtual users was changed from outside.
+    pub(crate) scaled: bool,
+    /// What each capacity search has found, by scenario.
+    pub(crate) capacities: BTreeMap<String, Capacity>,
+}
+
+/// Holds, releases and scales a load from any thread.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Controls {
+    brake: Brake,
+    scenarios: Vec<Controlled>,
+}
+
+/// What can be changed of a scenario from outside.
+#[derive(Debug, Clone)]
+struct Controlled {
+    name: String,
+    seats: Seats,
+    scale: watch::Sender<Option<u32>>,
+}
+
+impl Controls {
+    /// Lets no iteration start and the schedule stand still.
+    pub(crate) fn pause(&self) {
+        if self.brake.hold() {
+            self.scenarios.iter().for_each(|scenario| scenario.seats.hold());
+        }
+    }
+
+    /// Lets everything go on.
+    pub(crate) fn resume(&self) {
+        if self.brake.release() {
+            self.scenarios.iter().for_each(|scenario| scenario.seats.release());
+        }
+    }
+
+    /// Sets the number of virtual users of one scenario, or of all; those that do not listen are not scaled.
+    pub(crate) fn scale(&self, name: Option<&str>, vus: u32) {
+        for scenario in &self.scenarios {
+            if name.is_none_or(|name| name == scenario.name) {
+                // Nobody listens where the plan decides.
+                let _ = scenario.scale.send(Some(vus));
+            }
+        }
+    }
+}
+
+/// A scenario that is ready to run.
+struct Ready {
+    executor: Box<dyn Executor>,
+    reins: Reins,
+    running: Running,
 }
 
 /// A scenario while it runs.
@@ -89,185 +143,338 @@ struct Running {
     tags: Tags,
     seats: Seats,
     planned_iterations: Option<u64>,
-    dropped: Arc<AtomicU64>,
-    /// After this time no iteration starts any more.
-    regular: Duration,
+    /// Whether the plan says when iterations start.
+    is_open: bool,
+    /// After this time of the load no iteration starts any more.
+    regular_end: Duration,
 }
 
 impl Running {
     fn state(&self) -> ScenarioState {
         let counters = self.seats.counters();
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         ScenarioState {
             planned_vus: counters.planned.load(Ordering::Relaxed),
             vus: counters.active.load(Ordering::Relaxed),
-            started: counters.started.load(Ordering::Relaxed),
-            completed: counters.completed.load(Ordering::Relaxed),
-            interrupted: counters.interrupted.load(Ordering::Relaxed),
+            started: load(&counters.started),
+            completed: load(&counters.completed),
+            interrupted: load(&counters.interrupted),
+            failed: load(&counters.failed),
+            dropped: load(&counters.dropped),
+            initialised_vus: counters.initialised.load(Ordering::Relaxed),
             planned_iterations: self.planned_iterations,
+            planned_rate: None,
+            peak_vus: counters.active.load(Ordering::Relaxed),
         }
     }
 }
 
-/// Runs a load to its end, or until `stop` says otherwise.
-///
-/// # Errors
-/// If the system refuses threads.
-pub(crate) fn run(
-    plan: LoadPlan,
-    stop: &watch::Sender<Option<StopCause>>,
-    audience: Box<dyn Audience>,
-) -> std::io::Result<LoadOutcome> {
-    let start_cell = Arc::new(OnceLock::new());
-    let lost = Arc::new(AtomicU64::new(0));
-    let worker_count = plan.workers.max(1);
-    let (messages, inbox) = std::sync::mpsc::sync_channel(worker_count * BUFFERS + 8);
-    let mut recyclers = Vec::new();
-    let mut workers = Vec::new();
-    for index in 0..worker_count {
-        let (recorder, recycler) =
-            Recorder::new(index, messages.clone(), Arc::clone(&start_cell), Arc::clone(&lost));
-        recyclers.push(recycler);
-        workers.push(Worker::start(index, recorder)?);
+/// Why a load could not be prepared.
+#[derive(Debug)]
+pub(crate) enum Unready {
+    /// The system refuses threads.
+    System(std::io::Error),
+    /// A virtual user could not be made ready.
+    VirtualUser(String),
+    /// Something ended it before it began.
+    Stopped(StopCause),
+}
+
+/// A load whose virtual users are ready.
+pub(crate) struct Load {
+    test: Arc<TestContext>,
+    workers: Vec<Worker>,
+    scenarios: Vec<Ready>,
+    /// The judges of the capacity searches, by scenario.
+    courts: Vec<(String, Arc<Court>)>,
+    controls: Controls,
+    thresholds: Vec<Threshold>,
+    metrics: Vec<MetricDef>,
+    recyclers: Vec<Recycler>,
+    messages: SyncSender<Message>,
+    inbox: Receiver<Message>,
+    lost: Arc<AtomicU64>,
+    /// Runs the executors.
+    control: tokio::runtime::Runtime,
+}
+
+impl Load {
+    /// Starts the workers and makes the virtual users ready that have to be there from the start.
+    ///
+    /// # Errors
+    /// If the system refuses threads, a virtual user can't be made ready, or something stops it.
+    pub(crate) fn prepare(plan: LoadPlan, stop: &Stop) -> Result<Self, Unready> {
+        let test = TestContext::new(plan.seed, plan.shard, stop.clone(), plan.http);
+        let test = Arc::new(test.limited(plan.rps, plan.log));
+        let lost = Arc::new(AtomicU64::new(0));
+        let worker_count = plan.workers.max(1);
+        let (messages, inbox) = std::sync::mpsc::sync_channel(worker_count * BUFFERS + 8);
+        let mut recyclers = Vec::new();
+        let mut workers = Vec::new();
+        for index in 0..worker_count {
+            let (recorder, recycler) =
+                Recorder::new(index, messages.clone(), Arc::clone(&test.begin.at), Arc::clone(&lost));
+            recyclers.push(recycler);
+            workers.push(Worker::start(index, recorder).map_err(Unready::System)?);
+        }
+        let control = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let mut load = Self {
+            test,
+            workers,
+            scenarios: Vec::new(),
+            courts: Vec::new(),
+            controls: Controls::default(),
+            thresholds: plan.thresholds,
+            metrics: plan.metrics,
+            recyclers,
+            messages,
+            inbox,
+            lost,
+            control: control.map_err(Unready::System)?,
+        };
+        let mut seated = 0;
+        for scenario in plan.scenarios {
+            // The next scenario goes on where this one ends, so that many small ones use every worker.
+            seated += load.seat(scenario, seated);
+        }
+        match load.all_seated() {
+            Ok(()) => Ok(load),
+            Err(unready) => {
+                load.dismiss();
+                Err(unready)
+            }
+        }
     }
 
-    let mut executors = Vec::new();
-    let mut running = Vec::new();
-    let mut seated = 0;
-    for scenario in plan.scenarios {
-        let executor = executor::for_shape(&scenario.workload.shape, plan.shard);
+    /// Gives the seats of a scenario their virtual users, spread over the workers from the given one on.
+    /// Returns how many.
+    fn seat(&mut self, plan: ScenarioPlan, from_worker: usize) -> usize {
+        let mut executor = executor::for_shape(&plan.workload.shape, self.test.shard);
+        if matches!(plan.workload.shape, Shape::FindCapacity { .. }) {
+            let begin = Arc::clone(&self.test.begin.at);
+            let court = Court::new(self.messages.clone(), begin, plan.tags.clone());
+            executor.judged_by(Arc::clone(&court) as Arc<dyn executor::Judge>);
+            self.courts.push((plan.name.clone(), court));
+        }
         let seats = Seats::new(executor.max_vus());
-        running.push(Running {
-            name: scenario.name.clone(),
-            tags: scenario.tags.clone(),
+        self.test.add_seats(seats.clone());
+        let timeline = self.controls.brake.timeline(plan.workload.start_time);
+        let (scale, scaled) = watch::channel(None);
+        self.controls.scenarios.push(Controlled { name: plan.name.clone(), seats: seats.clone(), scale });
+        let running = Running {
+            name: plan.name.clone(),
+            tags: plan.tags.clone(),
             seats: seats.clone(),
             planned_iterations: executor.planned_iterations(),
-            dropped: Arc::new(AtomicU64::new(0)),
-            regular: scenario.workload.shape.regular_duration(),
+            is_open: plan.workload.shape.is_open(),
+            regular_end: plan.workload.regular_end(),
+        };
+        let graceful_stop = plan.workload.graceful_stop;
+        let context = ScenarioContext {
+            name: plan.name,
+            workload: plan.workload,
+            env: plan.env,
+            source: executor.source(),
+            seats: seats.clone(),
+            timeline: timeline.clone(),
+            test: Arc::clone(&self.test),
+        };
+        let cast = Arc::new(Cast {
+            context: Arc::new(context),
+            scenario: plan.scenario,
+            data: plan.data,
+            tags: plan.tags,
         });
-        let graceful_stop = scenario.workload.graceful_stop;
-        // The next scenario goes on where this one ends, so that many small ones use every worker.
-        let order = workers.iter().cycle().skip(seated % workers.len());
-        fill(&seats, executor.as_ref(), scenario, plan.seed, plan.shard, &plan.http, order);
-        seated += seats.len() as usize;
-        executors.push((executor, seats, graceful_stop));
+        let allocated = executor.allocated_vus();
+        let recruiter = recruiter(seats.clone(), cast, &self.workers, from_worker, self.test.shard);
+        (0..allocated).for_each(|index| recruiter(index));
+        let reins = Reins { seats, timeline, graceful_stop, scale: scaled, recruiter };
+        self.scenarios.push(Ready { executor, reins, running });
+        allocated as usize
     }
-    let running = Arc::new(running);
 
-    let control = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    control.block_on(all_seated(&workers));
-    let aggregator = Aggregator::new(recyclers, &plan.thresholds, &plan.metrics);
-    let mut monitor = Monitor::new(Arc::clone(&running), &workers, lost, stop.clone(), audience);
-    let aggregation = std::thread::Builder::new()
-        .name("loadtest-aggregator".to_owned())
-        .spawn(move || aggregator::run(aggregator, &inbox, &mut monitor))?;
-    let start = clock::now();
-    // Nobody else sets it.
-    let _ = start_cell.set(start);
-    // The channel is empty, so there is room.
-    let _ = messages.send(Message::Begin(start));
-
-    let stopped = control.block_on(drive(executors, start, stop.subscribe()));
-    if stopped.is_none() {
-        count_dropped(&running);
-    }
-    let end = clock::now();
-    let mut warnings = Vec::new();
-    if !control.block_on(everyone_leaves(&running, workers)) {
-        warnings.push(
-            "a virtual user did not let go of its iteration: it works without ever awaiting; \
-             what it measured is incomplete. hint: put long computations into spawn_blocking"
-                .to_owned(),
-        );
-    }
-    // If nobody receives it, the thread has panicked, which the join tells.
-    let _ = messages.send(Message::Finish(end));
-    let mut aggregated = aggregation.join().map_err(|_| std::io::Error::other("the aggregator panicked"))?;
-    if !matches!(stopped, Some(StopCause::Threshold(_))) {
-        // It wanted to end the load, but the load had ended before.
-        aggregated.thresholds.iter_mut().for_each(|threshold| threshold.aborted = false);
-    }
-    let load_time = end.saturating_duration_since(start);
-    let scenarios = running.iter().map(|scenario| (scenario.name.clone(), scenario.state())).collect();
-    Ok(LoadOutcome { aggregated, scenarios, stopped, load_time, warnings })
-}
-
-/// Gives every seat of a scenario its virtual user, spread over the workers.
-fn fill<'w>(
-    seats: &Seats,
-    executor: &dyn Executor,
-    plan: ScenarioPlan,
-    seed: u64,
-    shard: Shard,
-    http: &Arc<HttpOptions>,
-    workers: impl Iterator<Item = &'w Worker>,
-) {
-    let context = ScenarioContext {
-        name: plan.name,
-        env: plan.env,
-        seed,
-        source: executor.source(),
-        counters: Arc::clone(seats.counters()),
-    };
-    let cast = Arc::new(Cast {
-        context: Arc::new(context),
-        scenario: plan.scenario,
-        data: plan.data,
-        tags: plan.tags,
-        http: Arc::clone(http),
-    });
-    for (index, worker) in (0..seats.len()).zip(workers) {
-        let id = shard.global_id(index.into()) + 1;
-        let command = Command::Seat { id, cast: Arc::clone(&cast), seat: seats.seat(index) };
-        // A worker lives until its handle is dropped.
-        let _ = worker.commands.send(command);
-    }
-}
-
-async fn all_seated(workers: &[Worker]) {
-    for worker in workers {
-        let (done, seated) = oneshot::channel();
-        if worker.commands.send(Command::Sync(done)).is_ok() {
-            let _ = seated.await;
+    fn all_seated(&self) -> Result<(), Unready> {
+        let seated = async {
+            for scenario in &self.scenarios {
+                let counters = scenario.reins.seats.counters();
+                counters.seated(scenario.executor.allocated_vus()).await;
+            }
+        };
+        let stopped = self.control.block_on(async {
+            tokio::select! {
+                biased;
+                cause = self.test.stop.stopped() => Some(cause),
+                () = seated => None,
+            }
+        });
+        if let Some(cause) = stopped {
+            return Err(Unready::Stopped(cause));
+        }
+        match self.scenarios.iter().find_map(|scenario| scenario.reins.seats.counters().refusal()) {
+            Some(why) => Err(Unready::VirtualUser(why)),
+            None => Ok(()),
         }
     }
+
+    /// What holds, releases and scales it.
+    pub(crate) fn controls(&self) -> Controls {
+        self.controls.clone()
+    }
+
+    /// Sends everyone home without any load.
+    pub(crate) fn dismiss(self) {
+        let (running, _) = taken_apart(self.scenarios);
+        self.control.block_on(everyone_leaves(&running, self.workers));
+        self.test.log.finish();
+    }
+
+    /// Runs the load to its end, or until it is stopped.
+    ///
+    /// # Errors
+    /// If the system refuses threads.
+    pub(crate) fn run(self, audience: Box<dyn Audience>) -> std::io::Result<LoadOutcome> {
+        let Self { test, workers, scenarios, courts, controls, messages, inbox, control, .. } = self;
+        let (running, drives) = taken_apart(scenarios);
+        let running = Arc::new(running);
+        let aggregator = Aggregator::new(self.recyclers, &self.thresholds, &self.metrics);
+        let meters = Meters { brake: controls.brake.clone(), lost: self.lost, stop: test.stop.clone() };
+        let mut monitor = Monitor::new(Arc::clone(&running), &workers, meters, audience);
+        let aggregation = std::thread::Builder::new()
+            .name("loadtest-aggregator".to_owned())
+            .spawn(move || aggregator::run(aggregator, &inbox, &mut monitor))?;
+        let start = clock::now();
+        // Nobody else sets them.
+        let _ = test.begin.wall.set(SystemTime::now());
+        let _ = test.begin.at.set(start);
+        // The channel is empty, so there is room.
+        let _ = messages.send(Message::Begin(start));
+        controls.brake.begin(start);
+
+        let stopped = control.block_on(drive(drives, &test.stop));
+        if stopped.is_none() {
+            count_dropped(&running);
+        }
+        let end = clock::now();
+        let mut warnings: Vec<String> = running.iter().filter_map(ended_early).collect();
+        warnings.extend(running.iter().filter_map(missing_users));
+        if !control.block_on(everyone_leaves(&running, workers)) {
+            warnings.push(
+                "a virtual user did not let go of its iteration: it works without ever awaiting; \
+                 what it measured is incomplete. hint: put long computations into spawn_blocking"
+                    .to_owned(),
+            );
+        }
+        let concluded = |(name, court): (String, Arc<Court>)| Some((name, court.conclude()?));
+        let capacities: BTreeMap<_, _> = courts.into_iter().filter_map(concluded).collect();
+        test.log.finish();
+        // If nobody receives it, the thread has panicked, which the join tells.
+        let _ = messages.send(Message::Finish(end));
+        let mut aggregated =
+            aggregation.join().map_err(|_| std::io::Error::other("the aggregator panicked"))?;
+        if !matches!(stopped, Some(StopCause::Threshold(_))) {
+            // It wanted to end the load, but the load had ended before.
+            aggregated.thresholds.iter_mut().for_each(|threshold| threshold.aborted = false);
+        }
+        for capacity in capacities.values() {
+            executor::judge_by_probes(&mut aggregated.thresholds, capacity);
+        }
+        let load_time = end.saturating_duration_since(start);
+        let states = running.iter().map(|scenario| (scenario.name.clone(), scenario.state())).collect();
+        Ok(LoadOutcome {
+            aggregated,
+            scenarios: states,
+            stopped,
+            load_time,
+            warnings,
+            failures: test.failures(),
+            held: controls.brake.held(),
+            scaled: controls.scenarios.iter().any(|scenario| scenario.scale.borrow().is_some()),
+            capacities,
+        })
+    }
+}
+
+/// What is driven.
+type Driven = (Box<dyn Executor>, Reins);
+
+fn taken_apart(scenarios: Vec<Ready>) -> (Vec<Running>, Vec<Driven>) {
+    scenarios.into_iter().map(|ready| (ready.running, (ready.executor, ready.reins))).unzip()
+}
+
+/// Makes virtual users, each on the worker that its seat belongs to.
+fn recruiter(
+    seats: Seats,
+    cast: Arc<Cast>,
+    workers: &[Worker],
+    from_worker: usize,
+    shard: Shard,
+) -> Recruiter {
+    let commands: Vec<_> = workers.iter().map(|worker| worker.commands.clone()).collect();
+    Arc::new(move |index| {
+        let id = shard.global_id(index.into()) + 1;
+        let command = Command { id, cast: Arc::clone(&cast), seat: seats.seat(index) };
+        // A worker lives until nobody can send to it.
+        let _ = commands[(from_worker + index as usize) % commands.len()].send(command);
+    })
 }
 
 /// Drives all executors at once; says what stopped them, if something did.
-async fn drive(
-    mut executors: Vec<(Box<dyn Executor>, Seats, Duration)>,
-    start: Instant,
-    mut stop: watch::Receiver<Option<StopCause>>,
-) -> Option<StopCause> {
-    let all_seats: Vec<Seats> = executors.iter().map(|(_, seats, _)| seats.clone()).collect();
-    let mut drives: Vec<_> = executors
-        .iter_mut()
-        .map(|(executor, seats, graceful_stop)| executor.drive(seats, start, *graceful_stop))
-        .collect();
+async fn drive(mut driven: Vec<Driven>, stop: &Stop) -> Option<StopCause> {
+    let all_seats: Vec<Seats> = driven.iter().map(|(_, reins)| reins.seats.clone()).collect();
+    let mut drives: Vec<_> =
+        driven.iter_mut().map(|(executor, reins)| Box::pin(drive_one(executor.as_mut(), reins))).collect();
     let everything = std::future::poll_fn(|cx| {
         drives.retain_mut(|drive| drive.as_mut().poll(cx).is_pending());
         if drives.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
     });
     tokio::select! {
         biased;
-        cause = stop.wait_for(Option::is_some) => {
+        cause = stop.stopped() => {
             for seats in &all_seats {
                 seats.set_planned(0);
                 seats.give_all(Order::Interrupt);
             }
-            cause.ok().and_then(|cause| cause.clone())
+            Some(cause)
         }
         () = everything => None,
+    }
+}
+
+/// Drives one scenario from its start to its end, which it may bring about itself.
+async fn drive_one(executor: &mut dyn Executor, reins: &Reins) {
+    reins.timeline.sleep_until(Duration::ZERO).await;
+    let ended = tokio::select! {
+        biased;
+        () = executor.drive(reins) => false,
+        () = reins.seats.counters().ended() => true,
+    };
+    if ended {
+        executor::wind_down(reins, reins.timeline.elapsed()).await;
     }
 }
 
 /// What the iteration executors were to start and did not.
 fn count_dropped(running: &[Running]) {
     for scenario in running {
-        let started = scenario.seats.counters().started.load(Ordering::Relaxed);
-        if let Some(planned) = scenario.planned_iterations {
-            scenario.dropped.store(planned.saturating_sub(started), Ordering::Relaxed);
+        let counters = scenario.seats.counters();
+        let started = counters.started.load(Ordering::Relaxed);
+        // Who has run out of data was not to start them any more.
+        if let Some(planned) = scenario.planned_iterations.filter(|_| counters.end_reason().is_none()) {
+            counters.dropped.store(planned.saturating_sub(started), Ordering::Relaxed);
         }
     }
+}
+
+/// That a scenario ended by itself before its time.
+fn ended_early(scenario: &Running) -> Option<String> {
+    let reason = scenario.seats.counters().end_reason()?;
+    Some(format!("the scenario `{}` ended before its time: {reason}", scenario.name))
+}
+
+/// That virtual users are missing that were to be made while the load ran.
+fn missing_users(scenario: &Running) -> Option<String> {
+    let reason = scenario.seats.counters().refusal()?;
+    Some(format!("the scenario `{}` has fewer virtual users than it asked for: {reason}", scenario.name))
 }
 
 /// Sends everyone home; false if someone would not go.
@@ -285,162 +492,6 @@ async fn everyone_leaves(running: &[Running], workers: Vec<Worker>) -> bool {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     true
-}
-
-/// Looks at workers, counters and processes each time an interval is closed.
-struct Monitor {
-    running: Arc<Vec<Running>>,
-    health: Vec<Arc<crate::worker::Health>>,
-    clocks: Vec<process::ThreadClock>,
-    workers: usize,
-    lost: Arc<AtomicU64>,
-    stop: watch::Sender<Option<StopCause>>,
-    audience: Box<dyn Audience>,
-    before: Look,
-    dropped_told: Vec<u64>,
-    stopping_told: bool,
-}
-
-/// The meters at one moment.
-struct Look {
-    at: Instant,
-    cpu: Option<Duration>,
-    stolen: Option<(u64, u64)>,
-    service: Option<Duration>,
-}
-
-impl Monitor {
-    fn new(
-        running: Arc<Vec<Running>>,
-        workers: &[Worker],
-        lost: Arc<AtomicU64>,
-        stop: watch::Sender<Option<StopCause>>,
-        audience: Box<dyn Audience>,
-    ) -> Self {
-        let dropped_told = vec![0; running.len()];
-        let mut monitor = Self {
-            running,
-            health: workers.iter().map(|worker| Arc::clone(&worker.health)).collect(),
-            clocks: workers.iter().filter_map(|worker| worker.clock.clone()).collect(),
-            workers: workers.len(),
-            lost,
-            stop,
-            audience,
-            before: Look { at: clock::now(), cpu: None, stolen: None, service: None },
-            dropped_told,
-            stopping_told: false,
-        };
-        monitor.before = monitor.look();
-        // How long it took to seat everyone is no stall of the load.
-        for health in &monitor.health {
-            health.take_stall();
-        }
-        monitor
-    }
-
-    fn look(&self) -> Look {
-        let cpu = self.clocks.iter().map(process::ThreadClock::cpu_time).sum::<Option<Duration>>();
-        Look {
-            at: clock::now(),
-            // No clock at all sums to zero, which would be a lie.
-            cpu: cpu.filter(|_| self.clocks.len() == self.workers),
-            stolen: process::stolen_ticks(),
-            service: self.audience.service_pid().and_then(process::cpu_time),
-        }
-    }
-
-    fn observe(&mut self, interval: &mut Interval) {
-        interval.generator = GeneratorState {
-            cpu: None,
-            steal: None,
-            rss_bytes: process::resident_bytes(std::process::id()),
-            max_stall_ms: self
-                .health
-                .iter()
-                .map(|health| clock::millis(health.take_stall()))
-                .fold(0.0, f64::max),
-            lost_samples: self.lost.load(Ordering::Relaxed),
-        };
-        // The last interval may be of any length, and after a delay intervals are closed in a row.
-        if clock::now().saturating_duration_since(self.before.at) >= SHORTEST_LOOK {
-            self.observe_time(interval);
-        }
-        for scenario in self.running.iter() {
-            interval.scenarios.insert(scenario.name.clone(), scenario.state());
-        }
-    }
-
-    /// What is measured by the time spent since the last look.
-    fn observe_time(&mut self, interval: &mut Interval) {
-        let now = self.look();
-        let before = std::mem::replace(&mut self.before, now);
-        let now = &self.before;
-        let seconds = now.at.saturating_duration_since(before.at).as_secs_f64();
-        let cores = |now: Option<Duration>, before: Option<Duration>| {
-            Some(now?.saturating_sub(before?).as_secs_f64() / seconds)
-        };
-        interval.generator.cpu = cores(now.cpu, before.cpu).map(|cores| cores / self.workers as f64);
-        interval.generator.steal =
-            now.stolen.zip(before.stolen).and_then(|((stolen, all), (stolen_0, all_0))| {
-                let span = all.saturating_sub(all_0);
-                (span > 0).then(|| stolen.saturating_sub(stolen_0) as f64 / span as f64)
-            });
-        interval.service = self.audience.service_pid().and_then(|pid| {
-            let cpu_cores = cores(now.service, before.service)?;
-            Some(ProcessState { cpu_cores, rss_bytes: process::resident_bytes(pid)? })
-        });
-    }
-
-    /// Whether no scenario starts iterations any more. None planned is not enough: a ramp may begin at 0.
-    fn is_stopping(&self, interval: &Interval) -> bool {
-        let elapsed =
-            Duration::try_from_secs_f64(interval.index as f64 + interval.seconds).unwrap_or_default();
-        let told_to_stop = self.stop.borrow().is_some();
-        self.running.iter().all(|scenario| {
-            let planned = scenario.seats.counters().planned.load(Ordering::Relaxed);
-            planned == 0 && (told_to_stop || elapsed >= scenario.regular)
-        })
-    }
-}
-
-impl Observer for Monitor {
-    fn before_close(&mut self, aggregator: &mut Aggregator) {
-        for (scenario, told) in self.running.iter().zip(&mut self.dropped_told) {
-            let tags = &scenario.tags;
-            let counters = scenario.seats.counters();
-            let (peak, active) = counters.take_active();
-            aggregator.value(Builtin::Vus, tags, peak.into());
-            // That nobody is left at the end of a load is no number of virtual users that it ran with.
-            if active > 0 {
-                aggregator.value(Builtin::Vus, tags, active.into());
-            }
-            aggregator.value(Builtin::VusMax, tags, scenario.seats.len().into());
-            // Also when nothing was dropped, so that `dropped_iterations: count<1` has data to judge.
-            let dropped = scenario.dropped.load(Ordering::Relaxed);
-            aggregator.value(Builtin::DroppedIterations, tags, (dropped - *told) as f64);
-            *told = dropped;
-        }
-    }
-
-    fn closed(&mut self, mut interval: Interval) {
-        self.observe(&mut interval);
-        let stopping = !self.stopping_told && self.is_stopping(&interval);
-        self.audience.interval(interval);
-        if stopping {
-            self.stopping_told = true;
-            self.audience.stopping();
-        }
-    }
-
-    fn abort(&mut self, threshold: String) {
-        self.stop.send_if_modified(|cause| {
-            let first = cause.is_none();
-            if first {
-                *cause = Some(StopCause::Threshold(threshold));
-            }
-            first
-        });
-    }
 }
 
 #[cfg(test)]

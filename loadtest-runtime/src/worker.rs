@@ -10,17 +10,18 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use loadtest_core::metric::Tags;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::MissedTickBehavior;
 
 use crate::clock::{self, Instant};
+use crate::context::ScenarioContext;
 use crate::executor::Seat;
-use crate::http::{HttpClient, HttpOptions};
+use crate::http::HttpClient;
 use crate::lifecycle::{Scenario, Shared};
 use crate::metrics::recorder::{FLUSH_EVERY, Recorder};
 use crate::process::ThreadClock;
-use crate::vu::{ScenarioContext, Vu};
+use crate::vu::Vu;
 
 /// What all virtual users of a scenario are made from.
 pub(crate) struct Cast {
@@ -28,15 +29,13 @@ pub(crate) struct Cast {
     pub(crate) scenario: Arc<dyn Scenario>,
     pub(crate) data: Shared,
     pub(crate) tags: Tags,
-    pub(crate) http: Arc<HttpOptions>,
 }
 
-/// What a worker is told.
-pub(crate) enum Command {
-    /// Make a virtual user.
-    Seat { id: u64, cast: Arc<Cast>, seat: Arc<Seat> },
-    /// Answer when everything before is done.
-    Sync(oneshot::Sender<()>),
+/// What a worker is told: to make a virtual user.
+pub(crate) struct Command {
+    pub(crate) id: u64,
+    pub(crate) cast: Arc<Cast>,
+    pub(crate) seat: Arc<Seat>,
 }
 
 /// What others may know of a worker: how long its loop was held up.
@@ -119,16 +118,14 @@ async fn serve(mut inbox: mpsc::UnboundedReceiver<Command>, recorder: Recorder, 
     loop {
         tokio::select! {
             command = inbox.recv() => match command {
-                Some(Command::Seat { id, cast, seat }) => {
+                Some(Command { id, cast, seat }) => {
                     let tags = recorder.borrow_mut().tag_set(cast.tags.clone());
-                    let client = Rc::new(HttpClient::new(Arc::clone(&cast.http)));
+                    let test = &cast.context.test;
+                    let client =
+                        HttpClient::new(Arc::clone(&test.http)).throttled(test.throttle.clone());
                     let context = Arc::clone(&cast.context);
-                    let vu = Vu::new(id, context, seat, Rc::clone(&recorder), tags, client);
+                    let vu = Vu::new(id, context, seat, Rc::clone(&recorder), tags, Rc::new(client));
                     vus.spawn_local(cast.scenario.virtual_user(vu, Arc::clone(&cast.data)));
-                }
-                Some(Command::Sync(done)) => {
-                    // Whoever asked may have given up.
-                    let _ = done.send(());
                 }
                 None => break,
             },

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Drive, Endless, Executor, Order, Seats, Source, wind_down};
-use crate::clock::Instant;
+use super::{Drive, Endless, Executor, Order, Reins, Source, wind_down};
 
 pub(super) struct ConstantVus {
     vus: u32,
@@ -22,20 +21,16 @@ impl Executor for ConstantVus {
         self.vus
     }
 
-    fn planned_iterations(&self) -> Option<u64> {
-        None
-    }
-
     fn source(&self) -> Arc<dyn Source> {
         Arc::new(Endless)
     }
 
-    fn drive<'a>(&'a mut self, seats: &'a Seats, start: Instant, graceful_stop: Duration) -> Drive<'a> {
+    fn drive<'a>(&'a mut self, reins: &'a Reins) -> Drive<'a> {
         Box::pin(async move {
-            seats.set_planned(self.vus);
-            seats.give_all(Order::Run);
-            tokio::time::sleep_until(start + self.duration).await;
-            wind_down(seats, start + self.duration, graceful_stop).await;
+            reins.seats.set_planned(self.vus);
+            reins.seats.give_all(Order::Run);
+            reins.timeline.sleep_until(self.duration).await;
+            wind_down(reins, self.duration).await;
         })
     }
 }

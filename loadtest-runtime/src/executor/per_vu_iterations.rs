@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Drive, Executor, Order, Seats, Source, until_done};
+use super::{Drive, Executor, Order, Reins, Source, Turn, until_done};
 use crate::clock::Instant;
 
 pub(super) struct PerVuIterations {
@@ -15,8 +15,8 @@ pub(super) struct PerVuIterations {
 struct Limit(u64);
 
 impl Source for Limit {
-    fn take(&self, own: u64) -> Option<()> {
-        (own < self.0).then_some(())
+    fn take(&self, turn: &Turn<'_>) -> Option<Instant> {
+        (turn.order == Order::Run && turn.own < self.0).then_some(turn.free_since)
     }
 }
 
@@ -39,11 +39,11 @@ impl Executor for PerVuIterations {
         Arc::new(Limit(self.iterations))
     }
 
-    fn drive<'a>(&'a mut self, seats: &'a Seats, start: Instant, graceful_stop: Duration) -> Drive<'a> {
+    fn drive<'a>(&'a mut self, reins: &'a Reins) -> Drive<'a> {
         Box::pin(async move {
-            seats.set_planned(self.vus);
-            seats.give_all(Order::Run);
-            until_done(seats, start, self.max_duration, graceful_stop).await;
+            reins.seats.set_planned(self.vus);
+            reins.seats.give_all(Order::Run);
+            until_done(reins, self.max_duration).await;
         })
     }
 }

@@ -1,12 +1,15 @@
-//! Seats: what executors and virtual users share, one word per virtual user.
+//! Seats: what executors and virtual users share, a few words per virtual user.
 //!
-//! An executor gives orders, a virtual user follows them at its next look or, if it sleeps or is to be
-//! interrupted, when it is woken. Nothing here knows what an iteration does.
+//! An executor gives orders, or single iterations; a virtual user follows them at its next look or, if it
+//! sleeps or is to be interrupted, when it is woken. Nothing here knows what an iteration does.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
+
+use crate::clock::Instant;
 
 /// What a virtual user is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,19 +44,39 @@ impl Order {
 /// The place of one virtual user.
 #[derive(Debug)]
 pub(crate) struct Seat {
+    index: u32,
     order: AtomicU8,
+    /// The intended start of an iteration that was given to it and has not begun.
+    assigned: Mutex<Option<Instant>>,
     /// Whether it counts as active: from the order to run until the virtual user has nothing to do.
     occupied: AtomicBool,
     changed: Notify,
 }
 
 impl Seat {
-    fn new() -> Self {
+    fn new(index: u32) -> Self {
         Self {
+            index,
+            assigned: Mutex::default(),
             order: AtomicU8::new(Order::Wait as u8),
             occupied: AtomicBool::new(false),
             changed: Notify::new(),
         }
+    }
+
+    /// Its number in the scenario, from 0.
+    pub(crate) fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Takes the iteration that was given to it: its intended start.
+    pub(crate) fn take_assigned(&self) -> Option<Instant> {
+        self.assigned.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Whether an iteration was given to it that has not begun.
+    pub(crate) fn is_assigned(&self) -> bool {
+        self.assigned.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// The order in force.
@@ -80,6 +103,18 @@ impl Seat {
         self.changed.notified().await;
     }
 
+    /// Wakes its virtual user to look again.
+    fn wake(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Waits until the virtual user is to leave for good.
+    pub(crate) async fn left(&self) {
+        while self.order() != Order::Leave {
+            self.change().await;
+        }
+    }
+
     /// Waits until the iteration in flight has to be dropped.
     pub(crate) async fn interrupted(&self) {
         while !self.order().interrupts() {
@@ -99,8 +134,27 @@ pub(crate) struct Counters {
     /// The most that were active at once since it was last taken.
     peak: AtomicU32,
     pub(crate) planned: AtomicU32,
+    /// Starts that the plan has asked for so far, of executors that plan starts.
+    pub(crate) planned_starts: AtomicU64,
+    /// The same by the second of the load that they were planned for, those that were not taken yet.
+    planned_by_second: Mutex<BTreeMap<u64, u64>>,
+    /// Iterations that the plan asked for and that never started.
+    pub(crate) dropped: AtomicU64,
+    /// Virtual users that are ready to run.
+    pub(crate) initialised: AtomicU32,
+    /// Virtual users that could not be made ready.
+    refused: AtomicU32,
+    /// Why the first of them could not.
+    refusal: Mutex<Option<String>>,
+    /// Whether no iteration is to start for the time being.
+    held: AtomicBool,
+    /// Why the scenario ends before its time, if it does.
+    ended: Mutex<Option<String>>,
+    end_told: Notify,
     /// Told when `active` may have become zero.
     went_idle: Notify,
+    /// Told when a virtual user is ready, or refused.
+    arrived: Notify,
 }
 
 impl Counters {
@@ -117,6 +171,74 @@ impl Counters {
     pub(crate) fn take_active(&self) -> (u32, u32) {
         let active = self.active.load(Ordering::Acquire);
         (self.peak.swap(active, Ordering::AcqRel).max(active), active)
+    }
+
+    /// The plan asks for a start in this second of the load.
+    pub(crate) fn plan_start(&self, second: u64) {
+        self.planned_starts.fetch_add(1, Ordering::Relaxed);
+        let mut by_second = self.planned_by_second.lock().unwrap_or_else(PoisonError::into_inner);
+        *by_second.entry(second).or_default() += 1;
+    }
+
+    /// Starts that were planned for the seconds up to this one, since the last call.
+    pub(crate) fn take_planned(&self, second: u64) -> u64 {
+        let mut by_second = self.planned_by_second.lock().unwrap_or_else(PoisonError::into_inner);
+        let later = by_second.split_off(&second.saturating_add(1));
+        std::mem::replace(&mut *by_second, later).into_values().sum()
+    }
+
+    /// A virtual user is ready.
+    pub(crate) fn join(&self) {
+        self.initialised.fetch_add(1, Ordering::AcqRel);
+        self.arrived.notify_one();
+    }
+
+    /// A virtual user can't be made ready.
+    pub(crate) fn refuse(&self, why: String) {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+        self.refused.fetch_add(1, Ordering::AcqRel);
+        self.arrived.notify_one();
+    }
+
+    /// How many virtual users could not be made ready so far.
+    pub(crate) fn refused(&self) -> u32 {
+        self.refused.load(Ordering::Acquire)
+    }
+
+    /// Why the first virtual user that could not be made ready could not.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until this many virtual users are ready or refused.
+    pub(crate) async fn seated(&self, count: u32) {
+        let arrived = || self.initialised.load(Ordering::Acquire) + self.refused.load(Ordering::Acquire);
+        while arrived() < count {
+            self.arrived.notified().await;
+        }
+    }
+
+    /// Whether no iteration is to start for the time being.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.load(Ordering::Acquire)
+    }
+
+    /// The scenario is to end, without its being a failure; the first reason counts.
+    pub(crate) fn end(&self, why: String) {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+        self.end_told.notify_one();
+    }
+
+    /// Why the scenario ended before its time, if it did.
+    pub(crate) fn end_reason(&self) -> Option<String> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until the scenario is to end before its time.
+    pub(crate) async fn ended(&self) {
+        while self.end_reason().is_none() {
+            self.end_told.notified().await;
+        }
     }
 
     /// It has nothing to run any more.
@@ -137,7 +259,7 @@ pub(crate) struct Seats {
 impl Seats {
     pub(crate) fn new(count: u32) -> Self {
         Self {
-            seats: (0..count).map(|_| Arc::new(Seat::new())).collect(),
+            seats: (0..count).map(|index| Arc::new(Seat::new(index))).collect(),
             counters: Arc::new(Counters::default()),
         }
     }
@@ -172,6 +294,37 @@ impl Seats {
             self.counters.occupy(seat);
         }
         seat.give(order);
+    }
+
+    /// Lets all run iterations that are given to them. Nobody counts as active for that.
+    pub(crate) fn open(&self) {
+        for seat in self.seats.iter() {
+            seat.order.store(Order::Run as u8, Ordering::Release);
+        }
+    }
+
+    /// Gives one an iteration with its intended start. It counts as active from here on, and sees it when it
+    /// is [woken](Self::wake).
+    pub(crate) fn assign(&self, index: u32, intended: Instant) {
+        let seat = &self.seats[index as usize];
+        *seat.assigned.lock().unwrap_or_else(PoisonError::into_inner) = Some(intended);
+        self.counters.occupy(seat);
+    }
+
+    /// Lets one look for an iteration that it was given.
+    pub(crate) fn wake(&self, index: u32) {
+        self.seats[index as usize].wake();
+    }
+
+    /// Lets no iteration start until [`release`](Self::release).
+    pub(crate) fn hold(&self) {
+        self.counters.held.store(true, Ordering::Release);
+    }
+
+    /// Lets iterations start again.
+    pub(crate) fn release(&self) {
+        self.counters.held.store(false, Ordering::Release);
+        self.seats.iter().for_each(|seat| seat.wake());
     }
 
     /// Gives an order to all.

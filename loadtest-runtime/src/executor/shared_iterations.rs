@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::{Drive, Executor, Order, Seats, Source, until_done};
+use super::{Drive, Executor, Order, Reins, Source, Turn, until_done};
 use crate::clock::Instant;
 
 pub(super) struct SharedIterations {
@@ -19,8 +19,13 @@ struct Counter {
 }
 
 impl Source for Counter {
-    fn take(&self, _own: u64) -> Option<()> {
-        (self.taken.fetch_add(1, Ordering::Relaxed) < self.total).then_some(())
+    fn take(&self, turn: &Turn<'_>) -> Option<Instant> {
+        let may = turn.order == Order::Run && self.taken.fetch_add(1, Ordering::Relaxed) < self.total;
+        may.then_some(turn.free_since)
+    }
+
+    fn is_shared(&self) -> bool {
+        true
     }
 }
 
@@ -43,11 +48,11 @@ impl Executor for SharedIterations {
         Arc::clone(&self.counter) as Arc<dyn Source>
     }
 
-    fn drive<'a>(&'a mut self, seats: &'a Seats, start: Instant, graceful_stop: Duration) -> Drive<'a> {
+    fn drive<'a>(&'a mut self, reins: &'a Reins) -> Drive<'a> {
         Box::pin(async move {
-            seats.set_planned(self.vus);
-            seats.give_all(Order::Run);
-            until_done(seats, start, self.max_duration, graceful_stop).await;
+            reins.seats.set_planned(self.vus);
+            reins.seats.give_all(Order::Run);
+            until_done(reins, self.max_duration).await;
         })
     }
 }

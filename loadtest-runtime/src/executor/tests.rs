@@ -1,29 +1,93 @@
 //! Executors on a paused clock: what starts, ends and is interrupted, and when.
 
+mod closed;
+mod controlled;
+mod holding;
+mod open;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use loadtest_core::metric::Tags;
-use loadtest_core::options::{Shape, parse_stages};
+use loadtest_core::options::{Shape, Workload};
 use loadtest_core::plan::Shard;
+use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
 use super::*;
 use crate::clock;
-use crate::http::{HttpClient, HttpOptions};
+use crate::context::{ScenarioContext, Stop, TestContext};
+use crate::error::Error;
+use crate::http::HttpClient;
 use crate::metrics::recorder::Recorder;
-use crate::vu::{self, ScenarioContext, Vu};
+use crate::vu::{self, Vu};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What happened: per iteration the virtual user, its start and, if it got that far, its end.
+/// What someone does to a load from outside.
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    Hold,
+    Release,
+    Scale(u32),
+    Stop,
+}
+
+/// A load to be simulated on the clock of the calling test.
+struct Simulation {
+    shape: Shape,
+    shard: Shard,
+    graceful_stop: Duration,
+    /// How long iterations take.
+    iteration: Duration,
+    /// How long making a virtual user ready takes.
+    init: Duration,
+    /// How many of those that are made while the load runs are refused, before the first succeeds.
+    refused: u64,
+    /// On the real clock, with a pacer of its own.
+    real: bool,
+    script: Vec<(Duration, Act)>,
+}
+
+/// Notes the intended starts of what is taken.
+struct Spy {
+    source: Arc<dyn Source>,
+    taken: Mutex<Vec<Instant>>,
+}
+
+impl Source for Spy {
+    fn take(&self, turn: &Turn<'_>) -> Option<Instant> {
+        let intended = self.source.take(turn)?;
+        self.taken.lock().expect("not poisoned").push(intended);
+        Some(intended)
+    }
+
+    fn rest(&self, seat: &Seat) {
+        self.source.rest(seat);
+    }
+
+    fn is_open(&self) -> bool {
+        self.source.is_open()
+    }
+
+    fn is_shared(&self) -> bool {
+        self.source.is_shared()
+    }
+}
+
+/// What happened.
 struct Trace {
+    /// Per iteration the virtual user, its start and, if it got that far, its end.
     iterations: Vec<(u64, Duration, Option<Duration>)>,
+    /// The intended starts of all iterations, in the order in which they were taken.
+    intended: Vec<Duration>,
+    /// Virtual users that were asked for while the load ran: seat and when.
+    recruits: Vec<(u32, Duration)>,
     counters: Arc<Counters>,
     took: Duration,
     planned: Option<u64>,
@@ -35,6 +99,12 @@ impl Trace {
         (load(&self.counters.started), load(&self.counters.completed), load(&self.counters.interrupted))
     }
 
+    /// Starts that were planned, and those that were dropped.
+    fn starts(&self) -> (u64, u64) {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (load(&self.counters.planned_starts), load(&self.counters.dropped))
+    }
+
     /// How many virtual users had an iteration in flight at this offset.
     fn active_at(&self, at: Duration) -> usize {
         self.iterations
@@ -42,173 +112,178 @@ impl Trace {
             .filter(|(_, began, ended)| *began <= at && ended.is_none_or(|e| e > at))
             .count()
     }
+
+    /// When iterations began.
+    fn begins(&self) -> Vec<Duration> {
+        self.iterations.iter().map(|(_, began, _)| *began).collect()
+    }
+}
+
+impl Simulation {
+    fn new(shape: Shape, iteration: Duration) -> Self {
+        Self {
+            shape,
+            shard: Shard::default(),
+            graceful_stop: 30 * SECOND,
+            iteration,
+            init: Duration::ZERO,
+            refused: 0,
+            real: false,
+            script: Vec::new(),
+        }
+    }
+
+    fn graceful_stop(self, graceful_stop: Duration) -> Self {
+        Self { graceful_stop, ..self }
+    }
+
+    /// At these offsets from the start of the load.
+    fn at(mut self, offset: Duration, act: Act) -> Self {
+        self.script.push((offset, act));
+        self
+    }
+
+    async fn run(self) -> Trace {
+        let mut executor = for_shape(&self.shape, self.shard);
+        let seats = Seats::new(executor.max_vus());
+        let brake = if self.real { Brake::default() } else { Brake::simulated() };
+        let (scale, scaled) = watch::channel(None);
+        let (recruiter, mut recruits) = mpsc::unbounded_channel();
+        let reins = Reins {
+            seats: seats.clone(),
+            timeline: brake.timeline(Duration::ZERO),
+            graceful_stop: self.graceful_stop,
+            scale: scaled,
+            recruiter: Arc::new(move |index| recruiter.send(index).expect("someone listens")),
+        };
+        let spy = Arc::new(Spy { source: executor.source(), taken: Mutex::default() });
+        let stop = Stop::default();
+        let context = Arc::new(ScenarioContext {
+            name: "test".to_owned(),
+            workload: Workload {
+                shape: self.shape.clone(),
+                graceful_stop: self.graceful_stop,
+                warm_up: Duration::ZERO,
+                start_time: Duration::ZERO,
+                min_iteration_duration: Duration::ZERO,
+            },
+            env: BTreeMap::new(),
+            source: Arc::clone(&spy) as Arc<dyn Source>,
+            seats: seats.clone(),
+            timeline: reins.timeline.clone(),
+            test: Arc::new(TestContext::new(1, self.shard, stop, Arc::default())),
+        });
+        let (out, _inbox) = std::sync::mpsc::sync_channel(4);
+        let (recorder, _recycler) =
+            Recorder::new(0, out, Arc::new(OnceLock::new()), Arc::new(AtomicU64::new(0)));
+        let recorder = Rc::new(RefCell::new(recorder));
+        let trace = Rc::new(RefCell::new(Vec::new()));
+        let recruited = Rc::new(RefCell::new(Vec::new()));
+        let planned = executor.planned_iterations();
+        let allocated = executor.allocated_vus();
+        let counters = Arc::clone(seats.counters());
+        let begin = OnceLock::new();
+        let began = Rc::new(begin);
+        let local = LocalSet::new();
+        let took = local
+            .run_until(async {
+                let hires = {
+                    let (began, trace, recruited) =
+                        (Rc::clone(&began), Rc::clone(&trace), Rc::clone(&recruited));
+                    let (context, seats) = (Arc::clone(&context), seats.clone());
+                    async move {
+                        let mut tries = 0;
+                        while let Some(index) = recruits.recv().await {
+                            let tags = recorder.borrow_mut().tag_set(Tags::new());
+                            let client = Rc::new(HttpClient::new(Arc::default()));
+                            let id = u64::from(index) + 1;
+                            let vu = Vu::new(
+                                id,
+                                Arc::clone(&context),
+                                seats.seat(index),
+                                Rc::clone(&recorder),
+                                tags,
+                                client,
+                            );
+                            let since = {
+                                let began = Rc::clone(&began);
+                                move || began.get().map(|begin: &Instant| clock::now() - *begin)
+                            };
+                            let mut refused = false;
+                            if let Some(at) = since() {
+                                recruited.borrow_mut().push((index, at));
+                                tries += 1;
+                                refused = tries <= self.refused;
+                            }
+                            let init = async move |_: &mut Vu| {
+                                tokio::time::sleep(self.init).await;
+                                if refused { Err(Error::from("no seat left")) } else { Ok(()) }
+                            };
+                            let trace = Rc::clone(&trace);
+                            let iterate = async move |vu: &mut Vu, (): &mut ()| {
+                                let at = trace.borrow().len();
+                                trace.borrow_mut().push((vu.id(), since().expect("begun"), None));
+                                vu.sleep(self.iteration).await;
+                                trace.borrow_mut()[at].2 = since();
+                                Ok(())
+                            };
+                            tokio::task::spawn_local(vu::run(vu, init, iterate));
+                        }
+                    }
+                };
+                tokio::task::spawn_local(hires);
+                (0..allocated).for_each(|index| (reins.recruiter)(index));
+                counters.seated(allocated).await;
+                let start = clock::now();
+                began.set(start).expect("once");
+                brake.begin(start);
+                let acts = async {
+                    for (at, act) in &self.script {
+                        tokio::time::sleep_until(start + *at).await;
+                        match act {
+                            Act::Hold => {
+                                brake.hold();
+                                seats.hold();
+                            }
+                            Act::Release => {
+                                brake.release();
+                                seats.release();
+                            }
+                            Act::Scale(vus) => scale.send(Some(*vus)).expect("someone listens"),
+                            Act::Stop => return,
+                        }
+                    }
+                    std::future::pending().await
+                };
+                tokio::select! {
+                    () = executor.drive(&reins) => {}
+                    () = acts => {
+                        seats.set_planned(0);
+                        seats.give_all(Order::Interrupt);
+                    }
+                }
+                let planned_starts = counters.planned_starts.load(Ordering::Relaxed);
+                seats.idle().await;
+                let took = clock::now() - start;
+                // Whatever is still there would start something now.
+                tokio::time::sleep(SECOND).await;
+                assert_eq!(counters.planned_starts.load(Ordering::Relaxed), planned_starts);
+                assert_eq!(counters.active.load(Ordering::Relaxed), 0);
+                assert_eq!(counters.planned.load(Ordering::Relaxed), 0);
+                took
+            })
+            .await;
+        let begin = *began.get().expect("begun");
+        let taken = spy.taken.lock().expect("not poisoned");
+        let intended = taken.iter().map(|at| at.saturating_duration_since(begin)).collect();
+        let iterations = trace.borrow().clone();
+        let recruits = recruited.borrow().clone();
+        drop(local);
+        Trace { iterations, intended, recruits, counters, took, planned }
+    }
 }
 
 /// Runs a shape with iterations of this length on the clock of the calling test.
 async fn simulate(shape: Shape, graceful_stop: Duration, iteration: Duration) -> Trace {
-    let mut executor = for_shape(&shape, Shard::default());
-    let seats = Seats::new(executor.max_vus());
-    let (out, _inbox) = std::sync::mpsc::sync_channel(4);
-    let start_cell = Arc::new(OnceLock::new());
-    let (recorder, _recycler) = Recorder::new(0, out, start_cell, Arc::new(AtomicU64::new(0)));
-    let recorder = Rc::new(RefCell::new(recorder));
-    let context = Arc::new(ScenarioContext {
-        name: "test".to_owned(),
-        env: BTreeMap::new(),
-        seed: 1,
-        source: executor.source(),
-        counters: Arc::clone(seats.counters()),
-    });
-    let trace = Rc::new(RefCell::new(Vec::new()));
-    let planned = executor.planned_iterations();
-    let counters = Arc::clone(seats.counters());
-    let took = LocalSet::new()
-        .run_until(async {
-            let start = clock::now();
-            for index in 0..seats.len() {
-                let tags = recorder.borrow_mut().tag_set(Tags::new());
-                let client = Rc::new(HttpClient::new(Arc::new(HttpOptions::default())));
-                let seat = seats.seat(index);
-                let vu = Vu::new(
-                    u64::from(index) + 1,
-                    Arc::clone(&context),
-                    seat,
-                    Rc::clone(&recorder),
-                    tags,
-                    client,
-                );
-                let trace = Rc::clone(&trace);
-                tokio::task::spawn_local(vu::run(vu, async move |vu: &mut Vu| {
-                    let at = trace.borrow().len();
-                    trace.borrow_mut().push((vu.id(), clock::now() - start, None));
-                    vu.sleep(iteration).await;
-                    trace.borrow_mut()[at].2 = Some(clock::now() - start);
-                    Ok(())
-                }));
-            }
-            tokio::task::yield_now().await;
-            executor.drive(&seats, start, graceful_stop).await;
-            seats.idle().await;
-            clock::now() - start
-        })
-        .await;
-    let iterations = trace.borrow().clone();
-    Trace { iterations, counters, took, planned }
-}
-
-fn ramping(start_vus: u32, stages: &str, graceful_ramp_down: Duration) -> Shape {
-    let stages = parse_stages(stages).expect("valid stages");
-    Shape::RampingVus { start_vus, stages, graceful_ramp_down }
-}
-
-#[tokio::test(start_paused = true)]
-async fn constant_vus_start_no_iteration_after_the_end_and_let_the_last_ones_finish() {
-    let trace = simulate(Shape::ConstantVus { vus: 10, duration: SECOND }, 30 * SECOND, 210 * MS).await;
-    assert_eq!(trace.counts(), (50, 50, 0));
-    for id in 1..=10 {
-        assert_eq!(trace.iterations.iter().filter(|(vu, ..)| *vu == id).count(), 5);
-    }
-    assert_eq!(trace.took, 1050 * MS);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_iteration_longer_than_the_graceful_stop_is_interrupted_then() {
-    let trace = simulate(Shape::ConstantVus { vus: 3, duration: SECOND }, 2 * SECOND, 10 * SECOND).await;
-    assert_eq!(trace.counts(), (3, 0, 3));
-    assert_eq!(trace.took, 3 * SECOND);
-}
-
-#[tokio::test(start_paused = true)]
-async fn ramping_vus_follow_the_planned_levels() {
-    let stages = "2s:6, 5s:1, 4s:5, 4s:1, 3s:4, 2s:4, 0s:1, 3s:1";
-    let trace = simulate(ramping(4, stages, 30 * SECOND), 30 * SECOND, 10 * MS).await;
-    let levels = [4, 5, 6, 5, 4, 3, 2, 1, 2, 3, 4, 5, 4, 3, 2, 1, 2, 3, 4, 4, 1, 1, 1];
-    for (second, level) in levels.into_iter().enumerate() {
-        let at = SECOND * second as u32 + 505 * MS;
-        assert_eq!(trace.active_at(at), level, "at {at:?}");
-        // Whoever was started last stops first, so the lowest numbers run.
-        let running: Vec<u64> = trace
-            .iterations
-            .iter()
-            .filter(|(_, began, ended)| *began <= at && ended.is_none_or(|e| e > at))
-            .map(|(vu, ..)| *vu)
-            .collect();
-        assert!(running.iter().all(|vu| *vu <= level as u64), "{running:?} at {at:?}");
-    }
-    let (started, completed, interrupted) = trace.counts();
-    assert_eq!((started, interrupted), (completed, 0));
-    assert!(trace.took >= 23 * SECOND && trace.took < 23 * SECOND + 20 * MS, "{:?}", trace.took);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_vu_that_is_ramped_down_is_interrupted_after_its_grace() {
-    let stages = "1s:2, 0s:1, 9s:1";
-    let trace = simulate(ramping(2, stages, 3 * SECOND), SECOND, 60 * SECOND).await;
-    assert_eq!(trace.counts(), (2, 0, 2));
-    // One at 4 s by the ramp-down, one at 11 s by the graceful stop.
-    assert_eq!(trace.active_at(3999 * MS), 2);
-    assert_eq!(trace.took, 11 * SECOND);
-    let quick = simulate(ramping(2, stages, 3 * SECOND), SECOND, 900 * MS).await;
-    assert_eq!(quick.counts().2, 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_level_of_no_length_leaves_no_trace() {
-    // The second one is told to run and to stop before it can look.
-    let trace = simulate(ramping(2, "0s:1, 1s:1", SECOND), SECOND, 100 * MS).await;
-    assert!(trace.iterations.iter().all(|(vu, ..)| *vu == 1));
-    assert_eq!(trace.counts().2, 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_vu_that_is_needed_again_while_it_finishes_goes_on() {
-    // Down at 1 s, up again at 2 s: the iteration of 5 s is not interrupted at 4 s.
-    let stages = "1s:2, 0s:1, 1s:1, 0s:2, 8s:2";
-    let trace = simulate(ramping(2, stages, 3 * SECOND), SECOND, 5 * SECOND).await;
-    let second: Vec<_> = trace.iterations.iter().filter(|(vu, ..)| *vu == 2).collect();
-    assert_eq!(second[0].2, Some(5 * SECOND));
-    assert_eq!(second[1].1, 5 * SECOND);
-}
-
-#[tokio::test(start_paused = true)]
-async fn ramping_down_just_before_the_end_keeps_the_earlier_limit() {
-    let trace = simulate(ramping(2, "9s:2, 0s:1, 1s:1", 4 * SECOND), 30 * SECOND, 100 * SECOND).await;
-    assert_eq!(trace.counts(), (2, 0, 2));
-    assert_eq!(trace.took, 40 * SECOND);
-    let ended_early = simulate(ramping(1, "9s:1, 0s:0, 1s:0", 4 * SECOND), 30 * SECOND, 100 * SECOND).await;
-    assert_eq!(ended_early.took, 13 * SECOND);
-}
-
-#[tokio::test(start_paused = true)]
-async fn shared_iterations_are_run_once_each() {
-    let shape = Shape::SharedIterations { vus: 3, iterations: 10, max_duration: 60 * SECOND };
-    let trace = simulate(shape, 30 * SECOND, SECOND).await;
-    assert_eq!(trace.counts(), (10, 10, 0));
-    assert_eq!((trace.took, trace.planned), (4 * SECOND, Some(10)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_iteration_executors_end_at_their_max_duration() {
-    let shape = Shape::SharedIterations { vus: 2, iterations: 100, max_duration: 3500 * MS };
-    let trace = simulate(shape, 30 * SECOND, SECOND).await;
-    assert_eq!(trace.counts(), (8, 8, 0));
-    assert_eq!(trace.took, 4 * SECOND);
-    let shape = Shape::PerVuIterations { vus: 2, iterations: 100, max_duration: 3500 * MS };
-    assert_eq!(simulate(shape, 100 * MS, SECOND).await.counts(), (8, 6, 2));
-}
-
-#[tokio::test(start_paused = true)]
-async fn per_vu_iterations_are_run_by_each() {
-    let shape = Shape::PerVuIterations { vus: 4, iterations: 5, max_duration: 60 * SECOND };
-    let trace = simulate(shape, 30 * SECOND, 100 * MS).await;
-    assert_eq!(trace.counts(), (20, 20, 0));
-    assert_eq!((trace.took, trace.planned), (500 * MS, Some(20)));
-}
-
-#[tokio::test]
-async fn a_loop_that_never_waits_can_be_stopped() {
-    // On the real clock, because a paused one stands still while anyone is busy. Iterations of no length.
-    let trace = simulate(Shape::ConstantVus { vus: 2, duration: 50 * MS }, SECOND, Duration::ZERO).await;
-    let (started, completed, interrupted) = trace.counts();
-    assert!(started > 0 && started == completed + interrupted);
+    Simulation::new(shape, iteration).graceful_stop(graceful_stop).run().await
 }

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use loadtest_core::metric::{Builtin, MetricDef, Tags, Totals, tag};
 use loadtest_core::results::{Interval, SeriesDef, SeriesId, ThresholdOutcome};
-use loadtest_core::threshold::{Evaluation, Threshold};
+use loadtest_core::threshold::Threshold;
 
 use super::errors::{self, ErrorCount, ErrorTable};
+use super::judge::Judge;
 use super::recorder::{BUFFERS, Recycler};
-use super::sample::{Batch, Exchange, Message, NewSeries, Payload, Sample, Subject};
+use super::sample::{Batch, EndedProbe, Message, NewSeries, Payload, Sample, Subject};
 use crate::clock::{self, Instant};
 
 /// How long after its end an interval stays open for samples under way: a recorder's flush and a bit.
@@ -39,8 +40,7 @@ struct Series {
 impl Series {
     /// Adds a value to the open interval; false if no sum can take it.
     fn record(&mut self, value: f64) -> bool {
-        // One infinite or missing value would make the sum of the whole run one.
-        let fits = value.abs() <= MAX_MAGNITUDE;
+        let fits = fits(value);
         if fits {
             self.open.record(self.def.metric.kind, self.scale, value);
         }
@@ -73,15 +73,13 @@ struct ExchangeRoute {
     data_received: usize,
 }
 
-/// A threshold with what it has seen.
-#[derive(Debug)]
-struct Judge {
-    threshold: Threshold,
-    metric: MetricDef,
-    total: Totals,
-    /// What the totals meant when the last interval was closed.
-    latest: Option<Evaluation>,
-    aborted: bool,
+/// A probe of a capacity search: a span of time that thresholds are judged over alone.
+#[derive(Debug, Clone, Copy)]
+struct Probe {
+    /// When it began, in milliseconds from the start of the load: what came to be before is not its.
+    from_ms: u64,
+    /// Whether what comes belongs to it.
+    open: bool,
 }
 
 /// What is left when the load is over.
@@ -109,6 +107,8 @@ pub(crate) struct Aggregator {
     open_until_ms: u64,
     /// Samples of the interval after the open one, which is still waiting for late ones.
     early: Vec<(usize, Sample)>,
+    /// The probe that runs, or the last one.
+    probe: Option<Probe>,
     folded: u64,
     clamped: u64,
 }
@@ -117,16 +117,6 @@ impl Aggregator {
     /// `recyclers` are the workers' ways back for empty buffers, by worker. Thresholds must be of known
     /// metrics: those of `metrics` and the built-in ones.
     pub(crate) fn new(recyclers: Vec<Recycler>, thresholds: &[Threshold], metrics: &[MetricDef]) -> Self {
-        let judge = |threshold: &Threshold| {
-            let metric = metrics.iter().find(|def| def.name == threshold.metric)?;
-            Some(Judge {
-                threshold: threshold.clone(),
-                metric: metric.clone(),
-                total: Totals::default(),
-                latest: None,
-                aborted: false,
-            })
-        };
         Self {
             series: Vec::new(),
             index: HashMap::new(),
@@ -134,11 +124,12 @@ impl Aggregator {
             recyclers,
             tag_values: HashMap::new(),
             series_per_metric: HashMap::new(),
-            judges: thresholds.iter().filter_map(judge).collect(),
+            judges: thresholds.iter().filter_map(|threshold| Judge::new(threshold, metrics)).collect(),
             errors: ErrorTable::default(),
             next_interval: 0,
             open_until_ms: 1_000,
             early: Vec::new(),
+            probe: None,
             folded: 0,
             clamped: 0,
         }
@@ -153,6 +144,11 @@ impl Aggregator {
             routes.push(route);
         }
         for sample in &batch.samples {
+            // A batch may come late, with what was measured before the probe.
+            if self.probe.is_some_and(|probe| probe.open && u64::from(sample.at_ms) >= probe.from_ms) {
+                let route = self.routes[batch.worker][sample.series as usize];
+                each_value(route, sample.payload, |series, value| self.record_in_probe(series, value));
+            }
             self.add(batch.worker, sample);
         }
         for error in batch.errors.drain(..) {
@@ -166,7 +162,38 @@ impl Aggregator {
     /// Adds a value measured by the engine itself.
     pub(crate) fn value(&mut self, metric: Builtin, tags: &Tags, value: f64) {
         let at = self.find(metric.def(), tags.clone());
+        // How many were dropped is told at a probe's end, when it is known exactly.
+        if self.probe.is_some_and(|probe| probe.open) && metric != Builtin::DroppedIterations {
+            self.record_in_probe(at, value);
+        }
         self.record(at, value);
+    }
+
+    /// A probe begins, so long after the start of the load: thresholds are judged over it alone from now on.
+    pub(crate) fn begin_probe(&mut self, at: Duration) {
+        let from_ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
+        self.probe = Some(Probe { from_ms, open: true });
+        self.judges.iter_mut().for_each(Judge::begin_probe);
+    }
+
+    /// It is over, and everything that belongs to it has come. Returns what the thresholds say that are about
+    /// a probe: all but those on what the search finds.
+    pub(crate) fn end_probe(&mut self, probe: &EndedProbe) -> Vec<ThresholdOutcome> {
+        let at = self.find(Builtin::DroppedIterations.def(), probe.tags.clone());
+        self.record_in_probe(at, probe.dropped as f64);
+        if let Some(running) = &mut self.probe {
+            running.open = false;
+        }
+        let judges = self.judges.iter().filter(|judge| judge.is_of_probes());
+        judges.map(|judge| judge.probe_outcome(probe.lasted)).collect()
+    }
+
+    fn record_in_probe(&mut self, series: usize, value: f64) {
+        if fits(value) {
+            for &judge in &self.series[series].thresholds {
+                self.judges[judge].add_to_probe(value);
+            }
+        }
     }
 
     fn record(&mut self, series: usize, value: f64) {
@@ -179,44 +206,7 @@ impl Aggregator {
             return;
         }
         let route = self.routes[worker][sample.series as usize];
-        match (route, sample.payload) {
-            (Route::Metric(at), Payload::Value(value)) => self.record(at, value),
-            (
-                Route::Iteration { count, duration, scheduled, failed },
-                Payload::Iteration { duration_ms, scheduled_ms, failed: has_failed },
-            ) => {
-                self.record(count, 1.0);
-                self.record(duration, duration_ms.into());
-                self.record(scheduled, scheduled_ms.into());
-                self.record(failed, flag(has_failed));
-            }
-            (Route::Measure { duration, failed }, Payload::Measure { duration_ms, failed: has_failed }) => {
-                self.record(duration, duration_ms.into());
-                self.record(failed, flag(has_failed));
-            }
-            (Route::Exchange(route), Payload::Exchange(exchange)) => self.add_exchange(&route, &exchange),
-            // A worker's series keeps its subject for good.
-            (route, payload) => debug_assert!(false, "{payload:?} came for {route:?}"),
-        }
-    }
-
-    fn add_exchange(&mut self, route: &ExchangeRoute, exchange: &Exchange) {
-        let duration = f64::from(exchange.sending_ms)
-            + f64::from(exchange.waiting_ms)
-            + f64::from(exchange.receiving_ms);
-        let mut record = |at: usize, value: f64| self.record(at, value);
-        record(route.reqs, 1.0);
-        record(route.failed, flag(exchange.failed));
-        record(route.duration, duration);
-        record(route.blocked, exchange.blocked_ms.into());
-        record(route.looking_up, exchange.looking_up_ms.into());
-        record(route.connecting, exchange.connecting_ms.into());
-        record(route.tls_handshaking, exchange.tls_handshaking_ms.into());
-        record(route.sending, exchange.sending_ms.into());
-        record(route.waiting, exchange.waiting_ms.into());
-        record(route.receiving, exchange.receiving_ms.into());
-        record(route.data_sent, exchange.bytes_sent as f64);
-        record(route.data_received, exchange.bytes_received as f64);
+        each_value(route, sample.payload, |series, value| self.record(series, value));
     }
 
     fn route(&mut self, new: &NewSeries) -> Route {
@@ -299,7 +289,7 @@ impl Aggregator {
             .judges
             .iter()
             .enumerate()
-            .filter(|(_, judge)| judge.metric.name == metric.name && judge.threshold.matches(&tags))
+            .filter(|(_, judge)| judge.judges(&metric, &tags))
             .map(|(index, _)| index)
             .collect();
         self.index.insert((metric.name.clone(), tags.clone()), at);
@@ -327,15 +317,15 @@ impl Aggregator {
             }
             let closed = series.open.take();
             for &judge in &series.thresholds {
-                self.judges[judge].total.merge(&closed);
+                self.judges[judge].add(&closed);
             }
             self.clamped += closed.hist.as_ref().map_or(0, loadtest_core::hist::Hist::clamped);
             interval.series.push((series.def.id, closed));
         }
+        let since_begin = |probe: Probe| elapsed.saturating_sub(Duration::from_millis(probe.from_ms));
+        let probe = self.probe.map(since_begin);
         for judge in &mut self.judges {
-            let evaluation = judge.threshold.evaluate(&judge.metric, &judge.total, elapsed);
-            interval.thresholds.push(evaluation.holds);
-            judge.latest = Some(evaluation);
+            interval.thresholds.push(judge.look(elapsed, probe).holds);
         }
         interval.errors = self.errors.news().into_iter().map(Into::into).collect();
         self.open_until_ms = self.open_until_ms.saturating_add(1_000);
@@ -346,16 +336,11 @@ impl Aggregator {
     /// Which aborting threshold has failed when the last interval was closed, `elapsed` after the start of
     /// the load. Tells it once: a test ends once.
     pub(crate) fn abort_due(&mut self, elapsed: Duration) -> Option<String> {
-        if self.judges.iter().any(|judge| judge.aborted) {
+        if self.judges.iter().any(Judge::has_aborted) {
             return None;
         }
-        let due = |judge: &&mut Judge| {
-            // No data yet is no reason to end a test that has only begun.
-            let failed = judge.latest.is_some_and(|latest| latest.actual.is_some() && !latest.holds);
-            failed && judge.threshold.aborts_at(elapsed)
-        };
-        let judge = self.judges.iter_mut().find(due)?;
-        judge.aborted = true;
+        let judge = self.judges.iter_mut().find(|judge| judge.aborts_at(elapsed))?;
+        judge.abort();
         Some(judge.threshold.source.clone())
     }
 
@@ -378,25 +363,59 @@ impl Aggregator {
 
     /// The final judgement.
     pub(crate) fn finish(mut self, elapsed: Duration) -> Aggregated {
-        let outcome = |judge: &Judge| {
-            let evaluation = judge.threshold.evaluate(&judge.metric, &judge.total, elapsed);
-            ThresholdOutcome {
-                source: judge.threshold.source.clone(),
-                actual: evaluation.actual,
-                holds: evaluation.holds,
-                margin: evaluation.actual.and_then(|actual| judge.threshold.margin(actual)),
-                aborted: judge.aborted,
-            }
-        };
         let mut errors = self.errors.drain();
         errors.sort_by(errors::most_frequent_first);
         Aggregated {
-            thresholds: self.judges.iter().map(outcome).collect(),
+            thresholds: self.judges.iter().map(|judge| judge.outcome(elapsed)).collect(),
             errors,
             folded_series: self.folded,
             clamped_values: self.clamped,
         }
     }
+}
+
+/// What a sample means: each value with its series.
+fn each_value(route: Route, payload: Payload, mut record: impl FnMut(usize, f64)) {
+    match (route, payload) {
+        (Route::Metric(at), Payload::Value(value)) => record(at, value),
+        (
+            Route::Iteration { count, duration, scheduled, failed },
+            Payload::Iteration { duration_ms, scheduled_ms, failed: has_failed },
+        ) => {
+            record(count, 1.0);
+            record(duration, duration_ms.into());
+            record(scheduled, scheduled_ms.into());
+            record(failed, flag(has_failed));
+        }
+        (Route::Measure { duration, failed }, Payload::Measure { duration_ms, failed: has_failed }) => {
+            record(duration, duration_ms.into());
+            record(failed, flag(has_failed));
+        }
+        (Route::Exchange(route), Payload::Exchange(exchange)) => {
+            let duration = f64::from(exchange.sending_ms)
+                + f64::from(exchange.waiting_ms)
+                + f64::from(exchange.receiving_ms);
+            record(route.reqs, 1.0);
+            record(route.failed, flag(exchange.failed));
+            record(route.duration, duration);
+            record(route.blocked, exchange.blocked_ms.into());
+            record(route.looking_up, exchange.looking_up_ms.into());
+            record(route.connecting, exchange.connecting_ms.into());
+            record(route.tls_handshaking, exchange.tls_handshaking_ms.into());
+            record(route.sending, exchange.sending_ms.into());
+            record(route.waiting, exchange.waiting_ms.into());
+            record(route.receiving, exchange.receiving_ms.into());
+            record(route.data_sent, exchange.bytes_sent as f64);
+            record(route.data_received, exchange.bytes_received as f64);
+        }
+        // A worker's series keeps its subject for good.
+        (route, payload) => debug_assert!(false, "{payload:?} came for {route:?}"),
+    }
+}
+
+/// Whether sums can take a value: one infinite or missing value would make the sum of the whole run one.
+fn fits(value: f64) -> bool {
+    value.abs() <= MAX_MAGNITUDE
 }
 
 fn flag(set: bool) -> f64 {
@@ -446,6 +465,15 @@ pub(crate) fn run(
             match message {
                 Message::Begin(start) => begin = Some(start),
                 Message::Batch(batch) => aggregator.take(batch),
+                Message::Value { metric, tags, value } => aggregator.value(metric, &tags, value),
+                Message::ProbeBegin(at) => {
+                    let offset = begin.map(|begin| at.saturating_duration_since(begin));
+                    aggregator.begin_probe(offset.unwrap_or_default());
+                }
+                Message::ProbeEnd(probe, reply) => {
+                    // Whoever asked may have been stopped.
+                    let _ = reply.send(aggregator.end_probe(&probe));
+                }
                 Message::Finish(at) => end = Some(at),
             }
         }

@@ -64,6 +64,10 @@ enum Key {
         tags: TagSet,
         name: Text,
     },
+    Throttled {
+        tags: TagSet,
+        name: Text,
+    },
     Exchange {
         tags: TagSet,
         name: Text,
@@ -82,6 +86,7 @@ impl Key {
             | Key::Iteration { tags }
             | Key::Measure { tags, .. }
             | Key::Check { tags, .. }
+            | Key::Throttled { tags, .. }
             | Key::Exchange { tags, .. } => tags,
         }
     }
@@ -90,7 +95,7 @@ impl Key {
     fn texts_mut(&mut self) -> [Option<(&'static str, &mut Text)>; 2] {
         match self {
             Key::Metric { .. } | Key::Iteration { .. } => [None, None],
-            Key::Measure { name, .. } => [Some((tag::NAME, name)), None],
+            Key::Measure { name, .. } | Key::Throttled { name, .. } => [Some((tag::NAME, name)), None],
             Key::Check { name, .. } => [Some((tag::CHECK, name)), None],
             Key::Exchange { name, method, .. } => [Some((tag::NAME, name)), Some((tag::METHOD, method))],
         }
@@ -265,6 +270,14 @@ impl Recorder {
         let key = Key::Measure { tags, name: self.interner.text(name) };
         let series = self.series(key, |_| Subject::Measure, |own| insert(own, tag::NAME, name));
         self.push(at, series, Payload::Measure { duration_ms: clock::millis(took) as f32, failed });
+    }
+
+    /// How long an HTTP request waited for its turn.
+    pub(crate) fn throttled(&mut self, at: Instant, tags: TagSet, name: &str, waited: Duration) {
+        let key = Key::Throttled { tags, name: self.interner.text(name) };
+        let subject = |_: &Tags| Subject::Metric(Builtin::HttpReqThrottled.def());
+        let series = self.series(key, subject, |own| insert(own, tag::NAME, name));
+        self.push(at, series, Payload::Value(clock::millis(waited)));
     }
 
     /// An HTTP exchange.

@@ -1,7 +1,11 @@
 //! What travels from a worker to the aggregator: fixed-size samples in recycled buffers, and the first
 //! mention of each series.
 
-use loadtest_core::metric::{MetricDef, Tags};
+use std::time::Duration;
+
+use loadtest_core::metric::{Builtin, MetricDef, Tags};
+use loadtest_core::results::ThresholdOutcome;
+use tokio::sync::oneshot;
 
 use super::errors::ErrorCount;
 
@@ -75,12 +79,33 @@ pub(crate) struct Batch {
     pub(crate) errors: Vec<ErrorCount>,
 }
 
+/// A probe of a capacity search that is over.
+#[derive(Debug)]
+pub(crate) struct EndedProbe {
+    /// Those of its scenario.
+    pub(crate) tags: Tags,
+    /// Starts for which there was no virtual user.
+    pub(crate) dropped: u64,
+    /// From its begin to the end of its last iteration.
+    pub(crate) lasted: Duration,
+}
+
 /// A message to the aggregator.
 #[derive(Debug)]
 pub(crate) enum Message {
     /// The load begins: interval 0 starts now.
     Begin(crate::clock::Instant),
     Batch(Batch),
+    /// What the engine itself has found out.
+    Value {
+        metric: Builtin,
+        tags: Tags,
+        value: f64,
+    },
+    /// A probe of a capacity search begins at this instant.
+    ProbeBegin(crate::clock::Instant),
+    /// All that belongs to the probe has been sent: what do the thresholds say that are about it?
+    ProbeEnd(EndedProbe, oneshot::Sender<Vec<ThresholdOutcome>>),
     /// The load is over since this instant and no more will come: close the last interval.
     Finish(crate::clock::Instant),
 }

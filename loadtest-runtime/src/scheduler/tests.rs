@@ -1,5 +1,7 @@
 //! Whole loads on real threads, tiny and bounded.
 
+mod capacity;
+mod control;
 mod endings;
 mod failures;
 mod plans;
@@ -7,7 +9,7 @@ mod plans;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
-use loadtest_core::metric::Totals;
+use loadtest_core::metric::{Builtin, Totals};
 use loadtest_core::results::SeriesDef;
 
 use super::*;
@@ -19,7 +21,7 @@ use crate::vu::Vu;
 /// A load and what came of it.
 struct Load {
     plan: LoadPlan,
-    stop: watch::Sender<Option<StopCause>>,
+    stop: Stop,
 }
 
 /// Lets a value live as long as the process, for closures that must be `Copy`.
@@ -37,8 +39,10 @@ impl Load {
             shard: Shard::default(),
             workers: 2,
             http: Arc::default(),
+            rps: None,
+            log: Log::new(0, |_| {}),
         };
-        Self { plan, stop: watch::Sender::new(None) }
+        Self { plan, stop: Stop::default() }
     }
 
     fn threshold(mut self, text: &str) -> Self {
@@ -53,7 +57,8 @@ impl Load {
         let workload = options.finish().and_then(|options| options.resolve()).expect("valid options");
         let scenario = builder()
             .setup(async |_| Ok(()))
-            .iterate(async move |vu: &mut Vu, (): &()| iterate(vu).await)
+            .vu_init(async |_: &mut Vu, (): &()| Ok(()))
+            .iterate(async move |vu: &mut Vu, (): &(), (): &mut ()| iterate(vu).await)
             .teardown(async |()| Ok(()));
         self.plan.scenarios.push(ScenarioPlan {
             name: name.to_owned(),
@@ -69,7 +74,8 @@ impl Load {
     fn run(self) -> Report {
         let told = Arc::new(Mutex::new(Told::default()));
         let audience = Listener { told: Arc::clone(&told) };
-        let outcome = run(self.plan, &self.stop, Box::new(audience)).expect("threads");
+        let load = super::Load::prepare(self.plan, &self.stop).expect("virtual users");
+        let outcome = load.run(Box::new(audience)).expect("threads");
         let told = std::mem::take(&mut *told.lock().expect("not poisoned"));
         Report { outcome, told }
     }

@@ -3,6 +3,7 @@
 mod folding;
 mod intervals;
 mod memory;
+mod probes;
 mod recording;
 mod thresholds;
 

@@ -22,7 +22,7 @@ fn a_stop_interrupts_what_is_in_flight_and_drops_nothing() {
     let stop = load.stop.clone();
     let stopper = std::thread::spawn(move || {
         begun.iter().take(4).for_each(drop);
-        stop.send_replace(Some(StopCause::Interrupted));
+        stop.stop(StopCause::Interrupted);
     });
     let report = load.run();
     stopper.join().expect("ends");
@@ -40,9 +40,9 @@ fn a_stop_interrupts_what_is_in_flight_and_drops_nothing() {
 #[test]
 fn a_load_that_was_stopped_before_it_began_starts_nothing() {
     let load = Load::new().scenario("s", Attribute::new().vus(4).duration("60s"), async |_| Ok(()));
-    load.stop.send_replace(Some(StopCause::Interrupted));
-    let report = load.run();
-    assert_eq!((report.state("s"), report.outcome.stopped), ((0, 0, 0), Some(StopCause::Interrupted)));
+    load.stop.stop(StopCause::Interrupted);
+    let prepared = super::super::Load::prepare(load.plan, &load.stop);
+    assert!(matches!(prepared.err(), Some(Unready::Stopped(StopCause::Interrupted))));
 }
 
 #[test]
