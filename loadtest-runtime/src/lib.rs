@@ -25,6 +25,7 @@
 //! | feature | default | what for |
 //! |---|---|---|
 //! | `compression` | yes | decode gzip, deflate, br and zstd bodies |
+//! | `csv` | yes | `Feed::csv`: test data from CSV files |
 //! | `tls` | yes | https; brings no crypto provider, the one of your own tree is used |
 //! | `ring` | no | add rustls' `ring` provider, for trees that have none |
 //! | `aws-lc-rs` | no | add rustls' `aws-lc-rs` provider, for trees that have none |
@@ -33,15 +34,19 @@
 #[doc(hidden)]
 pub mod attribute;
 mod clock;
+mod context;
 pub mod error;
 mod executor;
+pub mod feed;
 mod harness;
 pub mod http;
 #[doc(hidden)]
 pub mod lifecycle;
 mod link;
+mod log;
 mod metrics;
 mod panics;
+mod preparation;
 mod process;
 mod random;
 #[doc(hidden)]
@@ -55,12 +60,13 @@ mod worker;
 use std::time::Duration;
 
 pub use error::{Error, Result};
+pub use feed::Feed;
 pub use harness::main;
 pub use loadtest_macros::load_test;
 pub use random::Random;
 pub use service::{Service, ServiceBuilder};
 pub use setup::Setup;
-pub use vu::Vu;
+pub use vu::{Execution, Vu};
 
 pub use rand;
 #[cfg(feature = "reqwest")]
@@ -74,6 +80,7 @@ pub mod metric {
 
 /// What a load test usually needs.
 pub mod prelude {
+    pub use crate::feed::{Exhausted, Feed, Order};
     pub use crate::{Error, Result, Service, Setup, Vu, load_test, metrics, millis, secs};
 }
 
@@ -101,6 +108,7 @@ pub mod __private {
     pub use std::{concat, env, file, module_path};
 
     pub use crate::attribute::Attribute;
-    pub use crate::lifecycle::{Outcome, Returned, ReturnedValue, builder, set_up, tear_down};
+    pub use crate::lifecycle::{Outcome, Returned, ReturnedValue, builder, id_of};
+    pub use crate::lifecycle::{init_vu, reset, set_up, tear_down};
     pub use crate::registry::Registration;
 }

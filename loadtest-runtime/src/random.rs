@@ -5,7 +5,8 @@ use std::ops::Range;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 
-/// Random numbers that depend on `--seed`, scenario, virtual user and iteration alone.
+/// Random numbers that depend on `--seed`, the scenario, and the iteration alone: see [`Vu::rng`](crate::Vu::rng)
+/// for what tells iterations apart.
 ///
 /// The common draws are methods; for everything else it is a [`rand::Rng`].
 #[derive(Debug)]

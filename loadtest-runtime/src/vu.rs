@@ -1,39 +1,33 @@
-//! The virtual user: what a load test's function gets, and the loop that calls it.
+//! The virtual user: what a load test's function gets.
 //!
-//! The main type is [`Vu`]. The loop is one future per virtual user, monomorphised over the function, so
-//! that an iteration needs no allocation of its own.
+//! The main type is [`Vu`]; what its methods record, wait for and order is in the modules below it, the loop that
+//! calls the function in `life`. A virtual user knows its scenario and its seat, never a worker or an executor.
 
-use std::any::Any;
+mod control;
+mod execution;
+mod life;
+mod record;
+
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
 use std::time::Duration;
 
-use loadtest_core::metric::{Builtin, MetricDef, tag};
+use loadtest_core::metric::{Builtin, MetricDef};
 
 use crate::clock::{self, Instant};
-use crate::error::Error;
-use crate::executor::{Counters, Order, Seat, Source};
-use crate::http::{ExchangeRecord, Http, HttpClient, RecordExchange};
+use crate::context::ScenarioContext;
+use crate::executor::Seat;
+use crate::http::{Http, HttpClient};
 use crate::metrics::errors::{self, ErrorCount};
-use crate::metrics::recorder::{ExchangeTags, Recorder, TagSet};
-use crate::metrics::sample::Exchange;
-use crate::panics;
+use crate::metrics::recorder::{Recorder, TagSet};
 use crate::random::Random;
+use record::{ExchangeRecorder, Group};
 
-/// What the virtual users of a scenario have in common.
-pub(crate) struct ScenarioContext {
-    pub(crate) name: String,
-    pub(crate) env: BTreeMap<String, String>,
-    pub(crate) seed: u64,
-    pub(crate) source: Arc<dyn Source>,
-    pub(crate) counters: Arc<Counters>,
-}
+pub(crate) use control::IterationTurn;
+pub use execution::Execution;
+pub(crate) use life::run;
 
 /// One virtual user's state, shared with the handles that it gave out.
 struct Core {
@@ -43,6 +37,12 @@ struct Core {
     recorder: Rc<RefCell<Recorder>>,
     base_tags: TagSet,
     tags: Cell<TagSet>,
+    /// The number of the iteration in the scenario, among those that this process has begun, from 0.
+    in_instance: Cell<u64>,
+    /// Whether `vu_init` runs.
+    initialising: Cell<bool>,
+    /// Why there will be no such virtual user: `vu_init` gave up.
+    gave_up: RefCell<Option<String>>,
     /// The number of iterations begun; with `recording` off, or another number, a handle is stale.
     epoch: Cell<u64>,
     recording: Cell<bool>,
@@ -63,35 +63,13 @@ impl Core {
         self.recorder.borrow_mut().error(clock::now(), error);
     }
 
+    /// The number of the iteration in the scenario, counted over all shards.
+    fn in_test(&self) -> u64 {
+        self.scenario.test.shard.global_id(self.in_instance.get())
+    }
+
     fn set_tag(&self, key: &str, value: &str) {
         self.tags.set(self.recorder.borrow_mut().with_tag(self.tags.get(), key, value));
-    }
-}
-
-/// A group from its begin to its end, however that comes: a time limit around a group drops it half-way.
-struct Group {
-    core: Rc<Core>,
-    outer: usize,
-}
-
-impl Group {
-    fn enter(core: &Rc<Core>, name: &str) -> Self {
-        let mut group = core.group.borrow_mut();
-        let outer = group.len();
-        if outer > 0 {
-            group.push_str("::");
-        }
-        group.push_str(name);
-        core.set_tag(tag::GROUP, &group);
-        Self { core: Rc::clone(core), outer }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        let mut group = self.core.group.borrow_mut();
-        group.truncate(self.outer);
-        self.core.set_tag(tag::GROUP, &group);
     }
 }
 
@@ -132,6 +110,9 @@ impl Vu {
             recorder,
             base_tags,
             tags: Cell::new(base_tags),
+            in_instance: Cell::new(0),
+            initialising: Cell::new(true),
+            gave_up: RefCell::default(),
             epoch: Cell::new(0),
             recording: Cell::new(false),
             group: RefCell::new(String::new()),
@@ -154,11 +135,29 @@ impl Vu {
         &self.core.scenario.name
     }
 
-    /// Random numbers of this iteration: the same for the same `--seed`, virtual user and iteration,
-    /// whatever else happens.
+    /// Random numbers of this iteration, the same for the same `--seed` whatever else happens. What else they
+    /// depend on is how iterations are numbered: with executors that bind iterations to virtual users
+    /// (`constant-vus`, `per-vu-iterations`, `ramping-vus`, `externally-controlled`) on the virtual user and its
+    /// own count of iterations; with `shared-iterations` and the arrival rates on
+    /// [`iteration_in_test`](Execution::iteration_in_test), so that the k-th iteration draws the same numbers
+    /// whichever virtual user runs it. In `vu_init` they are the virtual user's own.
     pub fn rng(&mut self) -> &mut Random {
-        let (scenario, id, iteration) = (&self.core.scenario, self.core.id, self.iteration);
-        self.random.get_or_insert_with(|| Random::new(scenario.seed, &scenario.name, id, iteration))
+        let Self { core, random, iteration, .. } = self;
+        random.get_or_insert_with(|| {
+            let scenario = &core.scenario;
+            // Virtual users count from 1, and none has this many iterations.
+            let (vu, iteration) = match core.initialising.get() {
+                true => (core.id, u64::MAX),
+                false if scenario.source.is_shared() => (0, core.in_test()),
+                false => (core.id, *iteration),
+            };
+            Random::new(scenario.test.seed, &scenario.name, vu, iteration)
+        })
+    }
+
+    /// Where in the test this is, and how the test goes: k6's execution module.
+    pub fn execution(&self) -> Execution<'_> {
+        Execution::new(self)
     }
 
     /// A value from `-e KEY=VALUE` or the attribute's `env`; never from the process environment.
@@ -167,7 +166,10 @@ impl Vu {
     }
 
     /// The HTTP client of this virtual user. The handle can be cloned for requests at the same time; what it
-    /// measures after the iteration has ended is discarded.
+    /// measures after the iteration has ended is discarded. In `vu_init` nothing is measured, so a handle belongs
+    /// to where it was asked for; cookies that come there are those that every iteration starts with. Requests of
+    /// `vu_init` wait for their turns under `rps` as those of iterations do, since the service can't tell them
+    /// apart; those of `setup` do not.
     pub fn http(&mut self) -> Http {
         let exchanges = self.recorder_of_exchanges();
         Http::new(Rc::clone(&self.client), exchanges)
@@ -180,10 +182,12 @@ impl Vu {
     }
 
     /// Measures requests that your own [`reqwest::Client`] makes: proxies, middlewares, anything that the
-    /// built-in client can't do. Connection phases are not visible from outside and count as zero.
+    /// built-in client can't do. Connection phases are not visible from outside and count as zero; under `rps`, the
+    /// redirects that your client follows by itself take no turns of their own.
     #[cfg(feature = "reqwest")]
     pub fn http_with(&mut self, client: &reqwest::Client) -> crate::http::ReqwestHttp {
-        crate::http::ReqwestHttp::new(client, self.recorder_of_exchanges())
+        let throttle = self.core.scenario.test.throttle.clone();
+        crate::http::ReqwestHttp::new(client, self.recorder_of_exchanges()).throttled(throttle)
     }
 
     /// Thinks: waits without holding up anyone else.
@@ -255,7 +259,7 @@ impl Vu {
         core.epoch.set(core.epoch.get() + 1);
         core.tags.set(core.base_tags);
         core.recording.set(true);
-        core.scenario.counters.started.fetch_add(1, Ordering::Relaxed);
+        core.in_instance.set(core.scenario.seats.counters().started.fetch_add(1, Ordering::Relaxed));
         // What records exchanges is used again, unless a handle of the last iteration is still around.
         match self.exchanges.as_mut().and_then(Rc::get_mut) {
             Some(exchanges) => exchanges.epoch = core.epoch.get(),
@@ -263,165 +267,10 @@ impl Vu {
         }
         self.random = None;
         core.group.borrow_mut().clear();
-        // As in k6: every iteration is a new visitor, over the connections that are there.
-        self.client.clear_cookies();
+        // As in k6: every iteration is a new visitor, over the connections that are there; who has logged in
+        // before the first one still is.
+        self.client.reset_cookies();
     }
-}
-
-/// Records HTTP exchanges for one iteration.
-struct ExchangeRecorder {
-    core: Rc<Core>,
-    epoch: u64,
-}
-
-impl RecordExchange for ExchangeRecorder {
-    fn record(&self, record: &ExchangeRecord<'_>) {
-        let core = &self.core;
-        let at = Instant::from_std(record.ended);
-        core.record(self.epoch, |recorder, mut tags| {
-            for (key, value) in record.tags {
-                tags = recorder.with_tag(tags, key, value);
-            }
-            let of = ExchangeTags {
-                name: record.name,
-                method: record.method,
-                status: record.status,
-                protocol: record.protocol.as_str(),
-                expected: record.expected_response,
-                error_code: record.error_code(),
-            };
-            let ms = |nanos: u64| (nanos as f64 / 1e6) as f32;
-            let timings = &record.timings;
-            let exchange = Exchange {
-                blocked_ms: ms(timings.blocked),
-                looking_up_ms: ms(timings.looking_up),
-                connecting_ms: ms(timings.connecting),
-                tls_handshaking_ms: ms(timings.tls_handshaking),
-                sending_ms: ms(timings.sending),
-                waiting_ms: ms(timings.waiting),
-                receiving_ms: ms(timings.receiving),
-                bytes_sent: record.bytes_sent,
-                bytes_received: record.bytes_received,
-                failed: !record.expected_response,
-            };
-            recorder.exchange(at, tags, of, exchange);
-        });
-        if record.error.is_some() && core.recording.get() && core.epoch.get() == self.epoch {
-            let text = format!("{} {}: {}", record.method, record.name, record.error_text);
-            core.error(errors::Source::Http, text, None);
-        }
-    }
-}
-
-type Panic = Box<dyn Any + Send>;
-
-/// How an iteration ended.
-enum Outcome {
-    Returned(Result<(), Error>),
-    Panicked(Panic),
-    /// It was dropped, and may have panicked while it was.
-    Interrupted(Option<Panic>),
-}
-
-/// Runs code of the user's, whose panics are the iteration's and not the virtual user's.
-fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, Panic> {
-    panics::watched(|| catch_unwind(AssertUnwindSafe(run)))
-}
-
-/// The whole life of one virtual user.
-pub(crate) async fn run(mut vu: Vu, iterate: impl AsyncFn(&mut Vu) -> Result<(), Error>) {
-    let core = Rc::clone(&vu.core);
-    let counters = Arc::clone(&core.scenario.counters);
-    let mut free_since = clock::now();
-    loop {
-        match core.seat.order() {
-            Order::Leave => break,
-            Order::Run if core.scenario.source.take(vu.iteration).is_some() => {
-                counters.occupy(&core.seat);
-                free_since = one_iteration(&mut vu, &iterate, free_since).await;
-                vu.iteration += 1;
-            }
-            // Told to stop, or nothing left for this one though the others may go on. An order may have
-            // come and gone unseen, so every change is looked at.
-            _ => {
-                counters.vacate(&core.seat);
-                core.seat.change().await;
-                free_since = clock::now();
-            }
-        }
-    }
-    counters.vacate(&core.seat);
-}
-
-/// Runs one iteration and returns the instant at which the virtual user was free again.
-async fn one_iteration(
-    vu: &mut Vu,
-    iterate: &impl AsyncFn(&mut Vu) -> Result<(), Error>,
-    intended: Instant,
-) -> Instant {
-    let core = Rc::clone(&vu.core);
-    vu.begin_iteration();
-    let began = clock::now();
-    let mut polls = 0u32;
-    let outcome = {
-        let mut interrupted = pin!(core.seat.interrupted());
-        let mut body = pin!(Some(iterate(vu)));
-        std::future::poll_fn(|cx| {
-            polls = polls.saturating_add(1);
-            if interrupted.as_mut().poll(cx).is_ready() {
-                // What the iteration measures while it is dropped is not part of the load any more.
-                core.recording.set(false);
-                return Poll::Ready(match guarded(|| body.set(None)) {
-                    Ok(()) => Outcome::Interrupted(None),
-                    Err(panic) => Outcome::Interrupted(Some(panic)),
-                });
-            }
-            let Some(running) = body.as_mut().as_pin_mut() else { return Poll::Pending };
-            match guarded(|| running.poll(cx)) {
-                Ok(Poll::Pending) => Poll::Pending,
-                Ok(Poll::Ready(result)) => Poll::Ready(Outcome::Returned(result)),
-                Err(panic) => Poll::Ready(Outcome::Panicked(panic)),
-            }
-        })
-        .await
-    };
-    let ended = clock::now();
-    let counters = &core.scenario.counters;
-    let panicked = |panic: Panic| {
-        let (message, place) = panics::describe(panic.as_ref());
-        core.error(errors::Source::Panic, message, place);
-    };
-    let failed = match outcome {
-        Outcome::Interrupted(panic) => {
-            panic.into_iter().for_each(panicked);
-            counters.interrupted.fetch_add(1, Ordering::Relaxed);
-            return ended;
-        }
-        Outcome::Returned(Ok(())) => false,
-        Outcome::Returned(Err(error)) => {
-            let place = error.location().to_string();
-            // Showing an error runs code of the user's, as dropping it does.
-            match guarded(move || format!("{error:#}")) {
-                Ok(message) => core.error(errors::Source::Iteration, message, Some(place)),
-                Err(panic) => panicked(panic),
-            }
-            true
-        }
-        Outcome::Panicked(panic) => {
-            panicked(panic);
-            true
-        }
-    };
-    core.recording.set(false);
-    // Built-in metrics of the iteration carry the scenario's tags, not those set within it.
-    core.recorder.borrow_mut().iteration(ended, core.base_tags, ended - began, ended - intended, failed);
-    counters.completed.fetch_add(1, Ordering::Relaxed);
-    counters.failed.fetch_add(u64::from(failed), Ordering::Relaxed);
-    if polls == 1 {
-        // It never waited: without this, it could neither be stopped nor let others run.
-        tokio::task::yield_now().await;
-    }
-    ended
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! [`HttpClient`], the state of one virtual user, and [`Http`], the handle that a test works with.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,13 +14,19 @@ use super::hyper_transport::HyperTransport;
 use super::record::RecordExchange;
 use super::request::RequestBuilder;
 use super::target::Target;
+use super::throttle::Throttle;
 use super::transport::Transport;
 
 /// The HTTP state of one virtual user: its connections and its cookies. It stays on one thread.
 pub struct HttpClient {
     pub(super) options: Arc<HttpOptions>,
     pub(super) transport: Box<dyn Transport>,
+    pub(super) throttle: Option<Arc<Throttle>>,
     cookies: RefCell<CookieStore>,
+    /// What the jar goes back to.
+    kept: RefCell<CookieStore>,
+    /// Whether the jar may differ from that.
+    touched: Cell<bool>,
 }
 
 impl HttpClient {
@@ -28,17 +34,39 @@ impl HttpClient {
     #[must_use]
     pub fn new(options: Arc<HttpOptions>) -> Self {
         let transport = Box::new(HyperTransport::new(Arc::clone(&options)));
-        Self { options, transport, cookies: RefCell::default() }
+        Self {
+            options,
+            transport,
+            throttle: None,
+            cookies: RefCell::default(),
+            kept: RefCell::default(),
+            touched: Cell::new(false),
+        }
     }
 
-    /// Forgets all cookies, as k6 does before each iteration.
-    pub fn clear_cookies(&self) {
-        self.cookies.borrow_mut().clear();
+    /// The same, whose requests wait for their turns.
+    pub(crate) fn throttled(mut self, throttle: Option<Arc<Throttle>>) -> Self {
+        self.throttle = throttle;
+        self
+    }
+
+    /// Keeps the cookies that are there now: [`reset_cookies`](Self::reset_cookies) goes back to them.
+    pub fn keep_cookies(&self) {
+        self.kept.replace(self.cookies.borrow().clone());
+        self.touched.set(false);
+    }
+
+    /// Forgets all cookies but those that were [kept](Self::keep_cookies).
+    pub fn reset_cookies(&self) {
+        if self.touched.replace(false) {
+            self.cookies.borrow_mut().clone_from(&self.kept.borrow());
+        }
     }
 
     /// Keeps the cookies of a response.
     pub(super) fn store_cookies(&self, target: &Target, headers: &HeaderMap) {
         for value in headers.get_all(SET_COOKIE) {
+            self.touched.set(true);
             if let Ok(value) = value.to_str() {
                 // A cookie that may not be set here (RFC 6265, section 5.3) is ignored, as browsers do.
                 let _ = self.cookies.borrow_mut().parse(value, &target.url);

@@ -63,6 +63,11 @@ impl Tagging {
         Error::new(failure, method, url, None)
     }
 
+    /// Records how long an exchange waited for its turn.
+    pub(super) fn throttled(&self, recorder: &dyn RecordExchange, target: &Target, waited: Duration) {
+        recorder.throttled(self.name.as_deref().unwrap_or(&target.name), &self.tags, waited);
+    }
+
     /// Records an exchange.
     pub(super) fn record(&self, recorder: &dyn RecordExchange, exchange: &Exchange<'_>) {
         let Exchange { method, target, head, failure, followed, sealed } = *exchange;
@@ -117,10 +122,12 @@ impl Call {
     pub(super) async fn open(mut self) -> Result<OpenResponse, Error> {
         let now = tokio::time::Instant::now();
         // A timeout beyond what an instant can hold is none; thirty years stand for it.
-        let deadline =
-            now.checked_add(self.timeout).unwrap_or_else(|| now + Duration::from_secs(30 * 365 * 86400));
+        let far = now + Duration::from_secs(30 * 365 * 86400);
+        let mut deadline = now.checked_add(self.timeout).unwrap_or(far);
         let mut followed = 0;
         loop {
+            // Waiting for a turn takes nothing of the time that the service has.
+            deadline = deadline.checked_add(self.turn().await).unwrap_or(far);
             let open = self.exchange(deadline).await?;
             let Some(location) = open.redirect() else { return Ok(open.with(self)) };
             if self.redirects == 0 {
@@ -146,6 +153,14 @@ impl Call {
                 Err(failure) => return Err(open.fail(failure)),
             }
         }
+    }
+
+    /// Waits for the turn of the next exchange.
+    async fn turn(&self) -> Duration {
+        let Some(throttle) = &self.http.client.throttle else { return Duration::ZERO };
+        let waited = throttle.turn().await;
+        self.tagging.throttled(&*self.http.recorder, &self.target, waited);
+        waited
     }
 
     /// One exchange, up to the head of its response.

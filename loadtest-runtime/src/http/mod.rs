@@ -11,7 +11,10 @@
 //! A request whose future is dropped (an iteration that was interrupted) records nothing.
 //!
 //! The module refuses to know metrics, executors or virtual users, takes no lock on the way of a request (name
-//! look-ups and the first https connection of a process excepted), and never panics on what a server sends.
+//! look-ups, the first https connection of a process and turns that others gave up excepted), and never panics on what a server sends.
+//!
+//! With a limit to the requests of a test (`rps`), each exchange waits for its turn before its phases begin: the
+//! wait is in none of them and not in the request's time limit, and goes to the [`RecordExchange`] by itself.
 //!
 //! # Phases
 //!
@@ -41,6 +44,7 @@ mod response;
 mod route;
 mod status;
 mod target;
+mod throttle;
 #[cfg(feature = "tls")]
 mod tls;
 mod transport;
@@ -58,6 +62,7 @@ pub use record::{ExchangeRecord, Protocol, RecordExchange, Timings};
 pub use request::{Body, RequestBuilder};
 pub use response::{Response, StreamingResponse};
 pub use status::ExpectedStatus;
+pub(crate) use throttle::Throttle;
 
 /// Whether this thread is inside a probe whose panic is an answer, not a failure.
 ///

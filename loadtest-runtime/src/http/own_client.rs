@@ -2,7 +2,8 @@
 //!
 //! For what this crate's client does not do: proxies, client certificates, HTTP/2. The client decides about
 //! redirects, cookies and connections, so a whole chain of redirects is one exchange; waiting lasts until the
-//! last head, receiving until the end of the body, the other phases are 0; bytes are those of the bodies.
+//! last head, receiving until the end of the body, the other phases are 0; bytes are those of the bodies. With a
+//! limit to the requests of the test, such a chain takes one turn: a client that follows no redirects keeps it.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -20,6 +21,7 @@ use super::record::{RecordExchange, Timings};
 use super::response::Response;
 use super::status::ExpectedStatus;
 use super::target::Target;
+use super::throttle::Throttle;
 use super::transport::{Sealed, nanos};
 
 /// A handle that sends with a `reqwest::Client` and records every exchange.
@@ -27,13 +29,20 @@ use super::transport::{Sealed, nanos};
 pub struct ReqwestHttp {
     client: reqwest::Client,
     recorder: Rc<dyn RecordExchange>,
+    throttle: Option<Arc<Throttle>>,
     tagging: Tagging,
 }
 
 impl ReqwestHttp {
     /// A handle that sends with `client` and hands every exchange to `recorder`.
     pub fn new(client: &reqwest::Client, recorder: Rc<dyn RecordExchange>) -> Self {
-        Self { client: client.clone(), recorder, tagging: Tagging::default() }
+        Self { client: client.clone(), recorder, throttle: None, tagging: Tagging::default() }
+    }
+
+    /// The same, whose requests wait for their turns.
+    pub(crate) fn throttled(mut self, throttle: Option<Arc<Throttle>>) -> Self {
+        self.throttle = throttle;
+        self
     }
 
     /// The `name` tag; by default the URL's path with identifiers folded.
@@ -98,6 +107,9 @@ impl ReqwestHttp {
             }
         };
         let bytes_sent = request.body().and_then(|body| body.as_bytes()).map_or(0, <[u8]>::len) as u64;
+        if let Some(throttle) = &self.throttle {
+            self.tagging.throttled(&*self.recorder, &target, throttle.turn().await);
+        }
         let start = Instant::now();
         let record = |head, failure: Option<&Failure>, first_byte: Option<Instant>, bytes_received| {
             let ended = Instant::now();

@@ -10,6 +10,10 @@ use super::ErrorKind;
 pub trait RecordExchange {
     /// Takes one finished exchange.
     fn record(&self, exchange: &ExchangeRecord<'_>);
+
+    /// A request with this `name` and these tags waited so long for its turn, and leaves now. Called only where a
+    /// limit to the requests of the test is in force, then for every exchange that gets its turn.
+    fn throttled(&self, _name: &str, _tags: &[(String, String)], _waited: Duration) {}
 }
 
 /// One HTTP exchange; a redirect that was followed is an exchange of its own.

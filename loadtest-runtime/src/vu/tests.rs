@@ -1,19 +1,26 @@
 //! What a virtual user records: under which tags, for which iteration, and at what cost.
 
+mod control;
 mod cost;
+mod life;
 mod tags;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Mutex, OnceLock};
 
-use loadtest_core::metric::{Tags, Totals};
+use loadtest_core::metric::{Tags, Totals, tag};
+use loadtest_core::options::Options;
+use loadtest_core::plan::Shard;
 use loadtest_core::results::SeriesDef;
 
 use super::*;
-use crate::executor::Seats;
-use crate::http::{Protocol, Timings};
+use crate::context::{Stop, TestContext};
+use crate::error::Error;
+use crate::executor::{Brake, Order, Seats, Source, Turn};
+use crate::http::{ExchangeRecord, Protocol, RecordExchange, Timings};
+use crate::log::Log;
 use crate::metrics::aggregator::Aggregator;
 use crate::metrics::recorder::{BUFFERS, Recycler};
 use crate::metrics::sample::Message;
@@ -22,6 +29,9 @@ use crate::metrics::sample::Message;
 struct Bench {
     vu: Vu,
     seats: Seats,
+    test: Arc<TestContext>,
+    /// What it said.
+    said: Arc<Mutex<String>>,
     rest: Rest,
 }
 
@@ -36,8 +46,8 @@ struct Rest {
 struct Times(u64);
 
 impl Source for Times {
-    fn take(&self, own: u64) -> Option<()> {
-        (own < self.0).then_some(())
+    fn take(&self, turn: &Turn<'_>) -> Option<Instant> {
+        (turn.order == Order::Run && turn.own < self.0).then_some(turn.free_since)
     }
 }
 
@@ -46,23 +56,35 @@ type Sums = BTreeMap<(String, String), Totals>;
 
 impl Bench {
     fn new(iterations: u64) -> Self {
+        Self::with(iterations, Options::default())
+    }
+
+    fn with(iterations: u64, options: Options) -> Self {
         let (messages, inbox) = sync_channel(BUFFERS);
         let lost = Arc::new(AtomicU64::new(0));
         let start = Arc::new(OnceLock::from(clock::now()));
         let (mut recorder, recycler) = Recorder::new(0, messages, start, Arc::clone(&lost));
         let base = recorder.tag_set(Tags::from([(tag::SCENARIO.to_owned(), "s".to_owned())]));
         let seats = Seats::new(1);
+        let said = Arc::new(Mutex::new(String::new()));
+        let to = Arc::clone(&said);
+        let mut test = TestContext::new(1, Shard { index: 1, count: 3 }, Stop::default(), Arc::default());
+        test.log = Log::new(0, move |lines| to.lock().expect("not poisoned").push_str(lines));
+        test.add_seats(seats.clone());
+        let test = Arc::new(test);
         let context = ScenarioContext {
             name: "s".to_owned(),
+            workload: options.resolve().expect("valid options"),
             env: BTreeMap::new(),
-            seed: 1,
             source: Arc::new(Times(iterations)),
-            counters: Arc::clone(seats.counters()),
+            seats: seats.clone(),
+            timeline: Brake::default().timeline(Duration::ZERO),
+            test: Arc::clone(&test),
         };
         let client = Rc::new(HttpClient::new(Arc::default()));
         let recorder = Rc::new(RefCell::new(recorder));
         let vu = Vu::new(1, Arc::new(context), seats.seat(0), recorder, base, client);
-        Self { vu, seats, rest: Rest { inbox, recycler, lost } }
+        Self { vu, seats, test, said, rest: Rest { inbox, recycler, lost } }
     }
 
     /// Lets the virtual user run all of its iterations.
@@ -70,7 +92,7 @@ impl Bench {
         self.seats.give_all(Order::Run);
         run_local(async {
             tokio::select! {
-                () = run(self.vu, iterate) => {}
+                () = run(self.vu, async |_| Ok(()), async |vu, ()| iterate(vu).await) => {}
                 () = self.seats.idle() => {}
             }
         });
@@ -126,6 +148,13 @@ fn exchange<'a>(name: &'a str, tags: &'a [(String, String)]) -> ExchangeRecord<'
         bytes_sent: 100,
         bytes_received: 200,
     }
+}
+
+/// Runs what a worker runs, on a clock that jumps to whatever is waited for.
+fn run_paused<T>(future: impl Future<Output = T>) -> T {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().start_paused(true).build().expect("a runtime");
+    tokio::task::LocalSet::new().block_on(&runtime, future)
 }
 
 fn run_local<T>(future: impl Future<Output = T>) -> T {

@@ -5,6 +5,7 @@ mod basics;
 mod compression;
 mod connections;
 mod errors;
+mod limits;
 mod redirects;
 #[cfg(feature = "reqwest")]
 mod reqwest_client;
@@ -41,7 +42,7 @@ struct Recorded {
 }
 
 #[derive(Debug, Default)]
-struct Recorder(RefCell<Vec<Recorded>>);
+struct Recorder(RefCell<Vec<Recorded>>, RefCell<Vec<(String, Duration)>>);
 
 impl RecordExchange for Recorder {
     fn record(&self, exchange: &ExchangeRecord<'_>) {
@@ -60,6 +61,10 @@ impl RecordExchange for Recorder {
             bytes_sent: exchange.bytes_sent,
             bytes_received: exchange.bytes_received,
         });
+    }
+
+    fn throttled(&self, name: &str, _tags: &[(String, String)], waited: Duration) {
+        self.1.borrow_mut().push((name.to_owned(), waited));
     }
 }
 

@@ -144,10 +144,38 @@ fn cookies_go_round() {
         assert_eq!(cookies(3).as_deref(), Some("sid=s1"), "a cookie of one request stays with it");
         http.get(server.url("/area")).send().await.unwrap();
         assert_eq!(cookies(4).as_deref(), Some("area=a1"));
-        http.client.clear_cookies();
+        http.client.reset_cookies();
         http.get(server.url("/area")).send().await.unwrap();
         assert_eq!(cookies(5), None);
     });
+}
+
+#[test]
+fn cookies_that_were_kept_come_back() {
+    let (http, _) = user();
+    let target = Target::get("http://127.0.0.1/").unwrap();
+    let store = |cookie: &'static str| {
+        let headers = HeaderMap::from_iter([(
+            crate::http::header::SET_COOKIE,
+            crate::http::HeaderValue::from_static(cookie),
+        )]);
+        http.client.store_cookies(&target, &headers);
+    };
+    let sent = || http.client.cookie_header(&target, &[]);
+    store("sid=s1");
+    http.client.keep_cookies();
+    for _ in 0..2 {
+        store("cart=5");
+        store("sid=s2");
+        http.client.reset_cookies();
+        assert_eq!(sent().as_deref(), Some("sid=s1"));
+        http.client.reset_cookies();
+        assert_eq!(sent().as_deref(), Some("sid=s1"));
+    }
+    store("sid=; Max-Age=0");
+    assert_eq!(sent(), None);
+    http.client.reset_cookies();
+    assert_eq!(sent().as_deref(), Some("sid=s1"));
 }
 
 #[test]
