@@ -17,6 +17,11 @@ pub mod discover;
 pub mod launch;
 pub mod live;
 
+// Before, beside and instead of a run.
+pub mod control;
+pub mod new;
+pub mod plan;
+
 // What is known of the place where it ran.
 pub mod fingerprint;
 pub mod revision;
@@ -49,6 +54,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let done = match command {
         cli::Command::Run(args) => run::run(&args),
+        cli::Command::Plan(args) => plan::run(&args),
+        cli::Command::ShowConfig(args) => config::show(&args),
+        cli::Command::New(args) => new::run(&args),
+        cli::Command::Control(args, wish) => control::ask(&args, &wish),
         cli::Command::Completions(shell) => cli::completions(shell),
     };
     done.unwrap_or_else(|failure| failure.show())

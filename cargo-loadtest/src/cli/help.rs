@@ -20,6 +20,12 @@ Examples:
   cargo loadtest --save-baseline main         on the old code, then on the new code:
   cargo loadtest --baseline main              compare
   cargo loadtest --format json > run.json     results for a program
+  cargo loadtest new                          write a first test
+  cargo loadtest plan --stage 10s:50 --stage 1m:50
+                                              a load before it happens; `plan buy` that of a test
+  cargo loadtest show-config buy              each option of a test, and where it comes from
+  cargo loadtest --control 127.0.0.1:6565     and in another terminal:
+  cargo loadtest status                       what it is doing; also pause, resume, scale N, stop
 
 A load test:
   #[cfg(test)]
@@ -37,7 +43,21 @@ A load test:
 Units:
   Times are written 500ms, 30s, 1m30s, 2h; sizes 64kB; shares 1% or 0.01.
 
+Where options come from, the later over the earlier:
+  defaults                the executor's own
+  #[load_test(..)]        the attribute
+  loadtest.toml           at the workspace's root: [options], [tests.\"ID\"] with `*` in ids,
+                          [tests.\"ID\".scenarios.NAME]; the same within [profile.NAME], which may
+                          say `inherits = \"OTHER\"` and is chosen by --load-profile
+  LOADTEST_*              LOADTEST_VUS, LOADTEST_STAGES=\"1m:10, 30s:0\", LOADTEST_THRESHOLDS with `;`
+                          between them, LOADTEST_TAGS=\"k=v,k2=v2\": one for each option
+  the command line
+  A place that describes another load, say stages, replaces all that those below it say about the
+  load; one that changes a number of it, say --duration, changes only that. Limits, tags and values
+  add up.
+
 Environment:
+  LOADTEST_PROFILE        the profile of loadtest.toml, if there is no --load-profile
   LOADTEST_STORE          directory of runs and baselines; `store` in loadtest.toml, else .loadtest
                           at the workspace's root
   CARGO_TARGET_<T>_RUNNER the program that starts a test binary, as `cargo test` uses it; that of

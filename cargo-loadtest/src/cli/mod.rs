@@ -3,23 +3,29 @@
 //! The main type is [`Args`]. Values are read by the parser that the attribute uses too, so a mistake has
 //! the same message in both places. Nothing here looks at the workspace.
 
+mod control;
 mod help;
+mod load;
+mod new;
+mod plan;
+mod target;
 mod values;
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use loadtest_core::options::{Options, Stage};
-use loadtest_core::threshold::Threshold;
 
 use crate::failure::Failure;
 use crate::verdict::{ExitCode, Policy};
 
-pub use values::EnvValue;
+pub use control::{ControlArgs, ScaleArgs};
+pub use load::LoadArgs;
+pub(crate) use load::long_option;
+pub use new::NewArgs;
+pub use plan::{PlanArgs, ShowConfigArgs};
+pub use target::TargetArgs;
 pub(crate) use values::baseline_name;
 
 /// What a run of the program is to do.
@@ -27,8 +33,31 @@ pub(crate) use values::baseline_name;
 pub enum Command {
     /// Run load tests, or list them.
     Run(Box<Args>),
+    /// Show the load of a test, or of options, before it happens.
+    Plan(Box<PlanArgs>),
+    /// Show each option of a test and where it comes from.
+    ShowConfig(Box<ShowConfigArgs>),
+    /// Write a first test.
+    New(NewArgs),
+    /// Talk to a test that runs.
+    Control(ControlArgs, Wish),
     /// Print a shell completion script.
     Completions(clap_complete::Shell),
+}
+
+/// What a running test is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// To say what it is doing.
+    Status,
+    /// To hold the load.
+    Pause,
+    /// To go on.
+    Resume,
+    /// To change the number of virtual users, of one scenario or of all that can be.
+    Scale(Option<String>, u32),
+    /// To end.
+    Stop,
 }
 
 /// Find, build and run the load tests of a cargo workspace, and judge what they measured.
@@ -50,137 +79,25 @@ pub struct Args {
     #[command(subcommand)]
     subcommand: Option<Sub>,
 
-    /// Run the load tests whose id contains one of these; all of them by default.
-    ///
-    /// The id of a test is package/target/path::name, for example `shop/lib/tests::buy`.
-    #[arg(value_name = "FILTER", help_heading = "Selecting tests")]
-    pub filters: Vec<String>,
-
-    /// Packages to look into; by default those that `cargo test` would take.
-    ///
-    /// Names, `name@version`, or patterns with `*` and `?`. Can be given several times.
-    #[arg(short, long, value_name = "PKG", help_heading = "Selecting tests", conflicts_with = "workspace")]
-    pub package: Vec<String>,
-
-    /// Look into every package of the workspace.
-    #[arg(long, help_heading = "Selecting tests")]
-    pub workspace: bool,
-
-    /// Leave a package out of `--workspace`.
-    #[arg(long, value_name = "PKG", help_heading = "Selecting tests", requires = "workspace")]
-    pub exclude: Vec<String>,
-
-    /// FILTER is the whole id of a test, or its whole path within the target.
-    #[arg(long, help_heading = "Selecting tests", requires = "filters")]
-    pub exact: bool,
+    /// Which tests, built how.
+    #[command(flatten)]
+    pub target: TargetArgs,
 
     /// List the load tests that would run, and run none.
     #[arg(long, help_heading = "Selecting tests")]
     pub list: bool,
 
-    /// Features to build with, separated by commas or spaces.
-    #[arg(short = 'F', long, value_name = "FEATURES", help_heading = "Building")]
-    pub features: Vec<String>,
-
-    /// Build with all features.
-    #[arg(long, help_heading = "Building")]
-    pub all_features: bool,
-
-    /// Build without the default features.
-    #[arg(long, help_heading = "Building")]
-    pub no_default_features: bool,
-
-    /// Cargo profile of test binaries and services.
-    ///
-    /// The profile `loadtest` inherits `release`; a section `[profile.loadtest]` in the workspace's
-    /// Cargo.toml changes it.
-    #[arg(long, value_name = "NAME", default_value = "loadtest", help_heading = "Building")]
-    pub profile: String,
-
-    /// Run also what was built without optimisation, whose numbers mean little.
-    #[arg(long, help_heading = "Building")]
-    pub allow_debug: bool,
-
-    /// Directory for what is built; by default that of cargo.
-    #[arg(long, value_name = "DIR", help_heading = "Building")]
-    pub target_dir: Option<PathBuf>,
-
-    /// Path of the Cargo.toml; by default the nearest one upwards.
-    #[arg(long, value_name = "PATH", help_heading = "Building")]
-    pub manifest_path: Option<PathBuf>,
-
-    /// Build without the network.
-    #[arg(long, help_heading = "Building")]
-    pub offline: bool,
-
-    /// Refuse to change Cargo.lock.
-    #[arg(long, help_heading = "Building")]
-    pub locked: bool,
-
-    /// Both `--locked` and `--offline`.
-    #[arg(long, help_heading = "Building")]
-    pub frozen: bool,
-
-    /// Number of virtual users.
-    ///
-    /// Alone it changes only the number; for a test of stages use `--stage`. Together with `--duration` or
-    /// `--iterations` it replaces the whole load that the attribute describes.
-    #[arg(short = 'u', long, value_name = "N", value_parser = values::vus, help_heading = "Shaping the load")]
-    pub vus: Option<u32>,
-
-    /// Loop for this long: 30s, 1m30s, 500ms.
-    #[arg(
-        short,
-        long,
-        value_name = "D",
-        value_parser = values::duration,
-        conflicts_with_all = ["iterations", "stage"],
-        help_heading = "Shaping the load"
-    )]
-    pub duration: Option<Duration>,
-
-    /// Number of iterations that all virtual users share.
-    #[arg(
-        short,
-        long,
-        value_name = "N",
-        value_parser = values::positive_u64,
-        conflicts_with = "stage",
-        help_heading = "Shaping the load"
-    )]
-    pub iterations: Option<u64>,
-
-    /// Ramp the number of virtual users to N over D, once for each stage: `--stage 10s:50 --stage 1m:50`.
-    #[arg(
-        short,
-        long,
-        value_name = "D:N",
-        value_parser = values::stage,
-        value_delimiter = ',',
-        conflicts_with = "vus",
-        help_heading = "Shaping the load"
-    )]
-    pub stage: Vec<Stage>,
-
-    /// A value for `vu.env("KEY")`. `-e KEY` alone takes it from the environment.
-    ///
-    /// Values are never stored; how to repeat a run is told with the keys alone.
-    #[arg(short, long, value_name = "KEY=VALUE", help_heading = "Shaping the load")]
-    pub env: Vec<EnvValue>,
-
-    /// A tag for every sample.
-    #[arg(long, value_name = "K=V", value_parser = values::tag, help_heading = "Shaping the load")]
-    pub tag: Vec<(String, String)>,
+    /// What shapes the load.
+    #[command(flatten)]
+    pub load: LoadArgs,
 
     /// Repeat the random numbers of an earlier run, which are chosen anew by default.
     #[arg(long, value_name = "N", help_heading = "Shaping the load")]
     pub seed: Option<u64>,
 
-    /// A limit besides those of the attribute: `http_req_duration: p(95)<500ms`.
-    ///
-    /// `metric{tag:value}: aggregation op number[unit]`, then perhaps `abort` or `abort after 10s`.
-    #[arg(long, value_name = "EXPR", value_parser = values::threshold, help_heading = "Judging")]
-    pub threshold: Vec<Threshold>,
+    /// In what order tests run: by name, by source file and line, or as a file of test ids says, one a line.
+    #[arg(long, value_name = "name|file|PATH", default_value = "name", help_heading = "Selecting tests")]
+    pub test_order: String,
 
     /// Stop after the first test that fails.
     #[arg(long, help_heading = "Judging")]
@@ -245,13 +162,37 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Progress::Auto, help_heading = "Reporting")]
     pub progress: Progress,
 
-    /// Show results and errors only: no progress, no output of cargo or of the tests.
-    #[arg(short, long, help_heading = "Reporting")]
-    pub quiet: bool,
+    /// Lines per second that are shown of what virtual users print or log; 0 shows all of them.
+    ///
+    /// What is held back is counted. It does not limit setup and teardown.
+    #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Reporting")]
+    pub log_limit: u32,
+
+    /// Let `cargo loadtest status|pause|resume|scale|stop` reach this run at ADDR, an address of this machine.
+    ///
+    /// 127.0.0.1:6565 is where those commands look; port 0 takes a free one and says which.
+    #[arg(long, value_name = "ADDR", value_parser = values::loopback, help_heading = "Control")]
+    pub control: Option<std::net::SocketAddr>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Sub {
+    /// Show the load of a test, or of options, before it happens.
+    Plan(Box<PlanArgs>),
+    /// Show each option of a test and where it comes from.
+    ShowConfig(Box<ShowConfigArgs>),
+    /// Write a first test that compiles and runs.
+    New(NewArgs),
+    /// Say what a running test is doing (it was started with `--control`).
+    Status(ControlArgs),
+    /// Hold the load of a running test: iterations in flight end, its schedule stands still.
+    Pause(ControlArgs),
+    /// Go on where a running test was held.
+    Resume(ControlArgs),
+    /// Change the number of virtual users of a running test's externally-controlled scenarios.
+    Scale(ScaleArgs),
+    /// End a running test: its teardown, summary and report still come.
+    Stop(ControlArgs),
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
@@ -317,22 +258,6 @@ impl From<MissingPolicy> for Policy {
     }
 }
 
-impl Args {
-    /// What the command line says over the attributes.
-    pub fn overrides(&self) -> Options {
-        Options {
-            vus: self.vus,
-            duration: self.duration,
-            iterations: self.iterations,
-            stages: (!self.stage.is_empty()).then(|| self.stage.clone()),
-            thresholds: self.threshold.clone(),
-            tags: self.tag.iter().cloned().collect(),
-            env: self.env.iter().map(|e| (e.key.clone(), e.value.clone())).collect::<BTreeMap<_, _>>(),
-            ..Options::default()
-        }
-    }
-}
-
 /// What ends the program while the command line is read: help, the version, or a mistake in it.
 #[derive(Debug)]
 pub struct Stop(clap::Error);
@@ -358,6 +283,14 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
     }
     let args = Args::try_parse_from(arguments).map_err(|error| Stop(not_yet(error)))?;
     Ok(match args.subcommand {
+        Some(Sub::Plan(args)) => Command::Plan(args),
+        Some(Sub::ShowConfig(args)) => Command::ShowConfig(args),
+        Some(Sub::New(args)) => Command::New(args),
+        Some(Sub::Status(args)) => Command::Control(args, Wish::Status),
+        Some(Sub::Pause(args)) => Command::Control(args, Wish::Pause),
+        Some(Sub::Resume(args)) => Command::Control(args, Wish::Resume),
+        Some(Sub::Scale(args)) => Command::Control(args.control, Wish::Scale(args.scenario, args.vus)),
+        Some(Sub::Stop(args)) => Command::Control(args, Wish::Stop),
         Some(Sub::Completions { shell }) => Command::Completions(shell),
         None => Command::Run(Box::new(args)),
     })
@@ -367,17 +300,14 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
 /// that they are slips of the finger.
 const NOT_YET: &[(&str, &str)] = &[
     ("--ci", "the exit code says what a job needs to know"),
-    ("--control", "Ctrl-C winds a test down"),
     ("--dashboard", "`--progress` shows the run, the report the charts"),
     ("--duet", "`--save-baseline` and `--baseline` compare stored runs"),
     ("--max-time", "`--duration` shortens a test"),
     ("--out", "`--format json` prints the results, the store holds every second"),
     ("--pin", "`taskset` can give the load generator cores of its own"),
-    ("--rps", "the number of virtual users and `vu.sleep` set the pace"),
     ("--runs", "repeat the command, each run is stored"),
     ("--shard", "one process makes the whole load"),
     ("--stored", "stored runs are what `--baseline` compares"),
-    ("--test-order", "tests run in the order of their names"),
     ("--workers", "there is one for each core"),
 ];
 

@@ -1,5 +1,7 @@
+use std::time::Duration;
+
 use clap::CommandFactory;
-use loadtest_core::options::ExecutorKind;
+use loadtest_core::options::{ExecutorKind, OPTIONS, Options};
 
 use super::*;
 
@@ -35,36 +37,88 @@ fn the_command_is_well_formed_and_every_option_has_help_and_a_heading() {
 
 #[test]
 fn cargo_and_the_shell_may_both_start_it() {
-    assert_eq!(args("cargo-loadtest loadtest seats").filters, ["seats"]);
-    assert_eq!(args("cargo-loadtest seats").filters, ["seats"]);
-    assert_eq!(args("cargo-loadtest loadtest loadtest").filters, ["loadtest"]);
-    assert!(args("cargo-loadtest loadtest").filters.is_empty());
+    assert_eq!(args("cargo-loadtest loadtest seats").target.filters, ["seats"]);
+    assert_eq!(args("cargo-loadtest seats").target.filters, ["seats"]);
+    assert_eq!(args("cargo-loadtest loadtest loadtest").target.filters, ["loadtest"]);
+    assert!(args("cargo-loadtest loadtest").target.filters.is_empty());
 }
 
 #[test]
 fn a_filter_is_never_taken_for_a_slip_in_a_subcommand() {
-    assert_eq!(args("cargo-loadtest loadtest completion help").filters, ["completion", "help"]);
+    assert_eq!(args("cargo-loadtest loadtest completion help").target.filters, ["completion", "help"]);
     assert!(matches!(command("cargo-loadtest loadtest completions bash"), Ok(Command::Completions(_))));
 }
 
 #[test]
 fn options_of_the_load_become_overrides() {
     let overrides = args("x --vus 5 --duration 1m30s -e A=1=2 --tag region=eu --threshold checks:rate>0.9");
-    let overrides = overrides.overrides();
+    let overrides = overrides.load.options();
     assert_eq!(overrides.executor().expect("one shape"), ExecutorKind::ConstantVus);
     assert_eq!(overrides.duration, Some(Duration::from_secs(90)));
     assert_eq!(overrides.env["A"], "1=2");
     assert_eq!(overrides.tags["region"], "eu");
     assert_eq!(overrides.thresholds[0].metric, "checks");
-    let ramp = args("x --stage 1s:5,2s:5 --stage 1s:0").overrides();
+    let ramp = args("x --stage 1s:5,2s:5 --stage 1s:0").load.options();
     assert_eq!(ramp.stages.map(|stages| stages.len()), Some(3));
-    assert_eq!(args("x").overrides(), Options::default());
+    assert_eq!(args("x").load.options(), Options::default());
+}
+
+#[test]
+fn every_option_of_the_table_is_one_of_the_command_line_and_of_every_command_with_a_load() {
+    // Lines in which each option makes sense by itself.
+    let lines = [
+        "--executor ramping-arrival-rate --start-rate 1 --stage 10s:100 --stage 1m:0 --time-unit 1s \
+         --pre-allocated-vus 5 --max-vus 9",
+        "--executor find-capacity --start-rate 5 --max-rate 50 --search step --step 3 --probe-duration 9s \
+         --pre-allocated-vus 5",
+        "--executor externally-controlled --vus 5 --duration 10s",
+        "--executor ramping-vus --start-vus 3 --stages 1s:5 --graceful-ramp-down 3s",
+        "-u 5 -i 7 --max-duration 2m",
+        "--rate 5 --start-time 1s --graceful-stop 2s --min-iteration-duration 3s --warm-up 4s --rps 5 \
+         --reset true --preflight /health --threshold checks:rate>0.9 --tag a=b -e c=d",
+    ];
+    let mut seen = Vec::new();
+    for line in lines {
+        let given = args(&format!("x {line}")).load.options();
+        for option in OPTIONS {
+            let Some(values) = (option.show)(&given) else { continue };
+            seen.push(option.name);
+            if option.execution {
+                continue;
+            }
+            // What is shown is read again.
+            let words = values.iter().flat_map(|value| [long_option(option), value.clone()]);
+            let words = std::iter::once("x".to_owned()).chain(words).map(OsString::from);
+            let Ok(Command::Run(again)) = parse(words) else { panic!("{} is not read again", option.name) };
+            assert_eq!((option.show)(&again.load.options()), Some(values));
+        }
+        for command_name in ["plan", "show-config"] {
+            assert!(command(&format!("x {command_name} {line}")).is_ok(), "{command_name} {line}");
+        }
+    }
+    for option in OPTIONS {
+        assert!(seen.contains(&option.name), "`{}` has no command line", option.name);
+    }
+}
+
+#[test]
+fn an_executor_has_all_that_it_needs_beside_it() {
+    assert!(message("x --executor constant-vus --stage 1s:5").contains("does not take `stages`"));
+    assert!(message("x --executor constant-vus --vus 5").contains("needs `duration`"));
+    assert!(message("x --executor constant_vus").contains("did you mean `constant-vus`?"));
+    // Alone they adjust what the places below describe.
+    for line in
+        ["x --rate 5", "x --time-unit 1m --max-vus 9", "x --vus 5 --rate 5", "x --executor per-vu-iterations"]
+    {
+        args(line);
+    }
+    assert_eq!(args("x --load-profile ci --profile dev").load.profile(), Some("ci"));
 }
 
 #[test]
 fn mistakes_have_the_words_and_hints_of_the_attribute() {
     assert!(message("x --duration 5q").contains("hint: "));
-    assert!(message("x --stage 5s").contains("write DURATION:TARGET"));
+    assert!(message("x --stage 5s").contains("write DURATION:TARGET"), "{}", message("x --stage 5s"));
     assert!(message("x --threshold checks:rat>0.9").contains("did you mean"));
     assert!(message("x --vus 0").contains("counts from 1"));
     assert!(message("x --summary-trend-stats avg,p95").contains("p(95)"));
@@ -93,8 +147,11 @@ fn more_virtual_users_than_a_process_can_hold_are_refused() {
         let text = message(line);
         assert!(text.contains("too many") && text.contains("hint: at most 1,000,000"), "{text}");
     }
-    assert_eq!(args("x --vus 1000000").vus, Some(1_000_000));
-    assert_eq!(args("x --stage 1s:1000000").stage[0].target, 1_000_000);
+    assert_eq!(args("x --vus 1000000").load.options().vus, Some(1_000_000));
+    let stages = args("x --stage 1s:1000000").load.options().stages;
+    assert_eq!(stages.map(|stages| stages[0].target), Some(1_000_000));
+    // Targets that are rates are another matter.
+    args("x --executor ramping-arrival-rate --pre-allocated-vus 5 --stage 1s:4000000");
 }
 
 #[test]

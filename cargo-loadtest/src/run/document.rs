@@ -37,7 +37,7 @@ pub(super) fn test_data(
         services: launched.services,
         started_at: launched.started_at,
         seed,
-        workload_hash: workload_hash(&plan.test.id, &plan.workloads),
+        workload_hash: workload_hash(&plan.test.id, &plan.loads()),
         intervals: file,
         invalid: Vec::new(),
         summary: Vec::new(),
@@ -55,6 +55,9 @@ pub(super) struct ScenarioLoad {
     pub(super) workload: Workload,
     /// Tags of every sample: they say what the load is for (`size=small`).
     pub(super) tags: Tags,
+    /// The most HTTP requests per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rps: Option<u32>,
 }
 
 /// SHA-256 over the test's id and the load of each of its scenarios. Not in it: the seed, limits, values
@@ -118,7 +121,7 @@ mod tests {
             Options { vus: Some(vus), duration: Some(Duration::from_secs(5)), ..Options::default() };
         let tags = tag.map(|tag| ("size".to_owned(), tag.to_owned())).into_iter().collect();
         let workload = options.resolve().expect("valid");
-        BTreeMap::from([("buy".to_owned(), ScenarioLoad { workload, tags })])
+        BTreeMap::from([("buy".to_owned(), ScenarioLoad { workload, tags, rps: None })])
     }
 
     #[test]
@@ -129,6 +132,9 @@ mod tests {
         assert_ne!(hash(5, None), hash(6, None));
         assert_ne!(hash(5, None), hash(5, Some("small")));
         assert_ne!(hash(5, None), workload_hash("p/lib/u", &load(5, None)));
+        let mut capped = load(5, None);
+        capped.values_mut().for_each(|load| load.rps = Some(100));
+        assert_ne!(hash(5, None), workload_hash("p/lib/t", &capped));
     }
 
     #[test]

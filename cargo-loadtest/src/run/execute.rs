@@ -1,6 +1,6 @@
 //! Running the chosen tests, one after the other.
 //!
-//! The main types are [`Plan`], a test with what the command line makes of it, and [`Executed`]. A test that
+//! The main types are [`Plan`], a test with what all places make of it, and [`Executed`]. A test that
 //! can't be launched is a result like others: what ran before it is never lost.
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use loadtest_core::Error;
-use loadtest_core::options::{Options, Workload};
+use loadtest_core::options::Workload;
 use loadtest_core::plan::Shard;
 use loadtest_core::results::{Definition, End, Interval, TestOutcome};
 use loadtest_core::wire::{self, Mode, Request};
@@ -16,6 +16,8 @@ use loadtest_core::wire::{self, Mode, Request};
 use super::document::{self, ScenarioLoad};
 use super::output::{Destination, Directed};
 use crate::cli::{Args, Format};
+use crate::config::Tiers;
+use crate::control::Server;
 use crate::data::TestData;
 use crate::discover::LoadTest;
 use crate::launch::{self, LaunchSpec, Launched, Signals};
@@ -28,43 +30,41 @@ use crate::verdict::{self, ExitCode};
 pub(super) struct Plan<'a> {
     /// The test.
     pub(super) test: &'a LoadTest,
-    /// What the command line says over its attributes.
-    overrides: Options,
-    /// What that makes of each scenario.
-    pub(super) workloads: BTreeMap<String, ScenarioLoad>,
+    /// Its scenarios with the options that all places together give, and what they mean.
+    pub(super) definitions: Vec<Definition>,
 }
 
 impl<'a> Plan<'a> {
-    /// Lays the command line over the attributes.
+    /// Lays configuration, environment and command line over the attributes.
     ///
     /// # Errors
     /// If they contradict each other, with the test's name.
-    pub(super) fn new(test: &'a LoadTest, args: &Args) -> Result<Self, Error> {
-        let overrides = args.overrides();
-        let mut workloads = BTreeMap::new();
-        for definition in &test.definitions {
-            let options = definition.options.clone().overwrite(overrides.clone());
-            let workload = options.resolve().map_err(|error| error.context(&test.id))?;
-            workloads.insert(definition.scenario.clone(), ScenarioLoad { workload, tags: options.tags });
-        }
-        Ok(Plan { test, overrides, workloads })
+    pub(super) fn new(test: &'a LoadTest, tiers: &Tiers) -> Result<Self, Error> {
+        Ok(Plan { test, definitions: tiers.definitions(test)? })
     }
 
-    /// The definitions with the load that is really run, and without values that must not be stored.
+    /// The definitions without values that must not be stored.
     pub(super) fn stored_definitions(&self) -> Vec<Definition> {
         let stored = |definition: &Definition| {
             let mut definition = definition.clone();
             definition.options = definition.options.without_env_values();
-            if let Some(load) = self.workloads.get(&definition.scenario) {
-                definition.workload = load.workload.clone();
-            }
             definition
         };
-        self.test.definitions.iter().map(stored).collect()
+        self.definitions.iter().map(stored).collect()
     }
 
     fn workloads(&self) -> BTreeMap<String, Workload> {
-        self.workloads.iter().map(|(name, load)| (name.clone(), load.workload.clone())).collect()
+        let scenario = |definition: &Definition| (definition.scenario.clone(), definition.workload.clone());
+        self.definitions.iter().map(scenario).collect()
+    }
+
+    /// What shapes the load of each scenario.
+    pub(super) fn loads(&self) -> BTreeMap<String, ScenarioLoad> {
+        let load = |definition: &Definition| {
+            let (workload, tags) = (definition.workload.clone(), definition.options.tags.clone());
+            (definition.scenario.clone(), ScenarioLoad { workload, tags, rps: definition.options.rps })
+        };
+        self.definitions.iter().map(load).collect()
     }
 }
 
@@ -77,17 +77,27 @@ pub(super) struct Executed {
     pub(super) interrupted: bool,
 }
 
+/// What the tests of a run have in common.
+#[derive(Debug)]
+pub(super) struct Common<'a> {
+    /// Executables of services, by package and name.
+    pub(super) services: &'a BTreeMap<(String, String), PathBuf>,
+    /// Where the run is stored.
+    pub(super) directory: &'a RunDir,
+    /// Makes random numbers repeatable.
+    pub(super) seed: u64,
+    /// The command line.
+    pub(super) args: &'a Args,
+    /// What others may control it by.
+    pub(super) control: Option<&'a Server>,
+    /// What came from the terminal.
+    pub(super) signals: &'a Signals,
+}
+
 /// Runs the tests in order, until a signal comes, or with `--fail-fast` until one fails.
-pub(super) fn all(
-    plans: &[Plan<'_>],
-    services: &BTreeMap<(String, String), PathBuf>,
-    directory: &RunDir,
-    seed: u64,
-    args: &Args,
-    signals: &Signals,
-) -> Executed {
-    let run = |plan: &Plan<'_>| one(plan, services, directory, seed, args, signals);
-    in_order(plans, args.fail_fast, run, || signals.interrupted())
+pub(super) fn all(plans: &[Plan<'_>], common: &Common<'_>) -> Executed {
+    let run = |plan: &Plan<'_>| one(plan, common);
+    in_order(plans, common.args.fail_fast, run, || common.signals.interrupted())
 }
 
 fn in_order<P>(
@@ -116,26 +126,20 @@ fn in_order<P>(
     Executed { interrupted: interrupted(), tests }
 }
 
-fn one(
-    plan: &Plan<'_>,
-    services: &BTreeMap<(String, String), PathBuf>,
-    directory: &RunDir,
-    seed: u64,
-    args: &Args,
-    signals: &Signals,
-) -> TestData {
+fn one(plan: &Plan<'_>, common: &Common<'_>) -> TestData {
+    let Common { directory, args, seed, .. } = *common;
     let test = plan.test;
     let file = directory.intervals_file(&test.id);
-    let progress = if args.quiet { live::Progress::None } else { args.progress.into() };
-    let destination = match (args.quiet, args.format) {
+    let progress = if args.target.quiet { live::Progress::None } else { args.progress.into() };
+    let destination = match (args.target.quiet, args.format) {
         (true, _) => Destination::Nowhere,
         (false, Format::Json) => Destination::Err,
         (false, Format::Text) => Destination::AsPrinted,
     };
     let mut view = Directed::new(live::view(progress), destination);
-    let launched = match launch(plan, services, directory, &file, seed, &mut view, signals) {
+    let launched = match launch(plan, common, &file, &mut view) {
         Ok(launched) => launched,
-        Err(_) if signals.interrupted() => not_launched(plan, End::Interrupted),
+        Err(_) if common.signals.interrupted() => not_launched(plan, End::Interrupted),
         Err(error) => not_launched(plan, failed_launch(&error, &view.intervals)),
     };
     let intervals = view.intervals;
@@ -145,13 +149,11 @@ fn one(
 
 fn launch(
     plan: &Plan<'_>,
-    services: &BTreeMap<(String, String), PathBuf>,
-    directory: &RunDir,
+    common: &Common<'_>,
     file: &std::path::Path,
-    seed: u64,
     view: &mut Directed,
-    signals: &Signals,
 ) -> anyhow::Result<Launched> {
+    let Common { services, directory, seed, .. } = *common;
     let test = plan.test;
     let logs = file.with_extension("").with_extension("logs");
     std::fs::create_dir_all(&logs)
@@ -166,20 +168,22 @@ fn launch(
         version: wire::VERSIONS[wire::VERSIONS.len() - 1],
         mode: Mode::Run,
         test: test.name.clone(),
-        overrides: plan.overrides.clone(),
+        options: plan.definitions.iter().map(|d| (d.scenario.clone(), d.options.clone())).collect(),
         seed,
         shard: Shard::default(),
         binaries: binaries.collect(),
         log_dir: logs.to_string_lossy().into_owned(),
+        log_limit: common.args.log_limit,
     };
     let spec = LaunchSpec {
         binary: &test.binary,
         request,
         id: &test.id,
-        definitions: &test.definitions,
+        definitions: &plan.definitions,
         intervals: file.to_owned(),
+        control: common.control,
     };
-    let launched = launch::run(spec, view, signals);
+    let launched = launch::run(spec, view, common.signals);
     // Nothing was written to it if there is no service.
     let _ = std::fs::remove_dir(&logs);
     launched

@@ -9,6 +9,7 @@ mod baseline;
 mod document;
 mod execute;
 mod nothing;
+mod order;
 mod output;
 mod repeat;
 mod tests_list;
@@ -22,12 +23,13 @@ use jiff::Timestamp;
 use loadtest_core::metric::Builtin;
 use loadtest_core::results::{RunDocument, SCHEMA_VERSION};
 
-use crate::cli::{Args, Format};
+use crate::cli::{Args, Format, TargetArgs};
 use crate::compare::Comparison;
-use crate::config::Config;
+use crate::config::Tiers;
+use crate::control::Server;
 use crate::data::{RunData, TestData};
 use crate::discover::select::Selection;
-use crate::discover::{self, LoadTest, Workspace};
+use crate::discover::{self, Found, LoadTest, Workspace};
 use crate::failure::{Failure, OrExit, plain};
 use crate::launch::Signals;
 use crate::report::{self, TextOptions};
@@ -36,7 +38,7 @@ use crate::verdict::{self, ExitCode, Facts, Judgement, TestFacts};
 use crate::{fingerprint, revision};
 
 use baseline::Baseline;
-use execute::Executed;
+use execute::{Common, Executed};
 
 /// Reasons that are shown at the end at most.
 const MAX_REASONS: usize = 10;
@@ -47,36 +49,34 @@ const MAX_REASONS: usize = 10;
 /// If it does not come to a judgement: nothing found, nothing built, nowhere to write.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let signals = Signals::install()?;
-    let workspace = Workspace::read(args)?;
-    let config = Config::load(workspace.root()).or_exit(ExitCode::Usage)?;
-    let found = match discover::find(&workspace, args) {
+    let workspace = Workspace::read(&args.target)?;
+    let tiers = Tiers::read(workspace.root(), &args.load)?;
+    let found = match discover::find(&workspace, &args.target) {
         Ok(found) => found,
         Err(_) if signals.interrupted() => return Err(interrupted()),
         Err(failure) => return Err(failure),
     };
-    let selection = Selection { filters: &args.filters, exact: args.exact };
-    let chosen: Vec<&LoadTest> =
-        found.tests.iter().filter(|test| selection.takes(&test.id, &test.name)).collect();
-    if chosen.is_empty() {
-        let message = nothing::message(&workspace, &found, &selection);
-        return Err(Failure::new(ExitCode::NoTests, message));
-    }
+    let mut chosen = choose(&workspace, &found, &args.target)?;
+    order::arrange(&mut chosen, &found.tests, &args.test_order).or_exit(ExitCode::Usage)?;
     if args.list {
         crate::terminal::print_out(&tests_list::show(&chosen, args.format)?)?;
         return Ok(ExitCode::Passed);
     }
+    warn(&workspace, &found, &tiers, &args.target);
     // Every test's options are looked at before the first one runs.
     let plans = chosen
         .iter()
-        .map(|test| execute::Plan::new(test, args))
+        .map(|test| execute::Plan::new(test, &tiers))
         .collect::<Result<Vec<_>, _>>()
         .or_exit(ExitCode::Usage)?;
-    let services = match workspace.build_services(&chosen, args) {
+    let services = match workspace.build_services(&chosen, &args.target) {
         Err(_) if signals.interrupted() => return Err(interrupted()),
         built => built?,
     };
-    let store = Store::open(workspace.root(), config.store.as_deref())?;
+    let store = Store::open(workspace.root(), tiers.store())?;
     let baseline = Baseline::load(&store, &workspace, args)?;
+    // Before anything is stored: the address may be taken.
+    let control = args.control.map(Server::open).transpose()?;
     if signals.interrupted() {
         return Err(interrupted());
     }
@@ -85,12 +85,26 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let revision = revision::read(workspace.root());
     let directory = store.begin(revision.commit.as_deref())?;
     let seed = args.seed.unwrap_or_else(random_seed);
-    if !args.quiet {
+    if !args.target.quiet {
         let tests =
             if plans.len() == 1 { "1 load test".to_owned() } else { format!("{} load tests", plans.len()) };
         eprintln!("Running {tests}, seed {seed}");
     }
-    let Executed { tests, interrupted } = execute::all(&plans, &services, &directory, seed, args, &signals);
+    // A port that was chosen here is known nowhere else.
+    if let Some(control) = &control
+        && (!args.target.quiet || args.control.is_some_and(|asked| asked.port() == 0))
+    {
+        eprintln!("Controlled at {}", control.address());
+    }
+    let common = Common {
+        services: &services,
+        directory: &directory,
+        seed,
+        args,
+        control: control.as_ref(),
+        signals: &signals,
+    };
+    let Executed { tests, interrupted } = execute::all(&plans, &common);
 
     let mut run = RunData {
         document: RunDocument {
@@ -100,8 +114,8 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
             started_at: started.to_string(),
             revision,
             fingerprint: fingerprint::read(workspace.root()),
-            profile: args.profile.clone(),
-            repeat: repeat::command(args, seed),
+            profile: args.target.profile.clone(),
+            repeat: repeat::command(args, &tiers, seed),
             tests: tests.iter().map(|test| test.document.clone()).collect(),
             comparison: None,
             exit_code: 0,
@@ -127,6 +141,39 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         run,
         directory,
     )
+}
+
+/// The tests that the filters mean, in the order in which they were found.
+///
+/// # Errors
+/// If there are none, with what there is.
+pub(crate) fn choose<'t>(
+    workspace: &Workspace,
+    found: &'t Found,
+    args: &TargetArgs,
+) -> Result<Vec<&'t LoadTest>, Failure> {
+    let selection = Selection { filters: &args.filters, exact: args.exact };
+    let chosen: Vec<&LoadTest> =
+        found.tests.iter().filter(|test| selection.takes(&test.id, &test.name)).collect();
+    match chosen.is_empty() {
+        true => Err(Failure::new(ExitCode::NoTests, nothing::message(workspace, found, &selection))),
+        false => Ok(chosen),
+    }
+}
+
+/// Says on standard error what `loadtest.toml` has about tests that there are not. What is said of packages
+/// that were not looked at may be right.
+pub(crate) fn warn(workspace: &Workspace, found: &Found, tiers: &Tiers, args: &TargetArgs) {
+    let selected = workspace.selected_names();
+    let all = args.workspace && args.exclude.is_empty();
+    let narrowed = !args.package.is_empty() || !args.exclude.is_empty();
+    let elsewhere = |package: &str| match package.contains('*') {
+        true => narrowed,
+        false => !all && !selected.contains(&package),
+    };
+    for warning in tiers.warnings(&found.tests, elsewhere) {
+        eprintln!("warning: {}", plain(&warning));
+    }
 }
 
 /// What is left to say and to write when everything is known.
@@ -166,7 +213,7 @@ fn conclude(end: &Conclusion<'_>, run: RunData, directory: RunDir) -> Result<Exi
         }
         _ => Ok(()),
     };
-    if !args.quiet {
+    if !args.target.quiet {
         let notes = notes.iter().fold(String::new(), |text, note| text + note + "\n");
         match args.format {
             Format::Text => crate::terminal::print_out(&format!("\n{notes}"))?,
@@ -281,4 +328,9 @@ fn short(path: &Path) -> String {
     let here: Option<PathBuf> = std::env::current_dir().ok();
     let relative = here.as_deref().and_then(|here| path.strip_prefix(here).ok());
     relative.unwrap_or(path).display().to_string()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    pub(crate) use super::tests_list::tests::load_test;
 }

@@ -4,7 +4,6 @@
 //! The main type is [`Directed`], a live view around another one. With `--format json` standard output
 //! belongs to the results document alone.
 
-use loadtest_core::options::Options;
 use loadtest_core::results::{Definition, Interval, ServiceInfo};
 use loadtest_core::wire::Phase;
 
@@ -38,8 +37,8 @@ impl Directed {
 }
 
 impl LiveView for Directed {
-    fn begin(&mut self, id: &str, definitions: &[Definition], overrides: &Options) {
-        self.view.begin(id, definitions, overrides);
+    fn begin(&mut self, id: &str, definitions: &[Definition]) {
+        self.view.begin(id, definitions);
     }
 
     fn phase(&mut self, phase: Phase) {
@@ -65,6 +64,10 @@ impl LiveView for Directed {
             Destination::Err => self.view.output(Stream::Err, line),
             Destination::Nowhere => {}
         }
+    }
+
+    fn notice(&mut self, text: &str) {
+        self.view.notice(text);
     }
 
     fn tick(&mut self) {
@@ -97,7 +100,7 @@ mod tests {
     struct Recorder(Rc<RefCell<Vec<(Stream, String)>>>);
 
     impl LiveView for Recorder {
-        fn begin(&mut self, _: &str, _: &[Definition], _: &Options) {}
+        fn begin(&mut self, _: &str, _: &[Definition]) {}
         fn phase(&mut self, _: Phase) {}
         fn service(&mut self, _: &ServiceInfo) {}
         fn warning(&mut self, _: &str) {}

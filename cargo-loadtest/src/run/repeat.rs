@@ -1,71 +1,77 @@
-//! The command that repeats a run, rebuilt from the options. Values of `-e` are left out: they may be
-//! secrets, and the document is stored.
+//! The command that repeats a run, rebuilt from the options, with the variables that set some. Values for
+//! `vu.env(..)` are left out: they may be secrets, and the document is stored.
 
 use std::borrow::Cow;
 use std::fmt::Display;
 
-use loadtest_core::units::format_duration;
+use loadtest_core::options::OPTIONS;
 
-use crate::cli::Args;
+use crate::cli::{Args, long_option};
+use crate::config::Tiers;
 
 /// The command, fit for a shell.
-pub(super) fn command(args: &Args, seed: u64) -> String {
-    let mut words: Vec<String> = vec!["cargo".to_owned(), "loadtest".to_owned()];
+pub(super) fn command(args: &Args, tiers: &Tiers, seed: u64) -> String {
+    let variable = |(name, value): &(String, String)| format!("{name}={}", quoted(value));
+    let mut words: Vec<String> = tiers.variables().given.iter().map(variable).collect();
+    words.extend(["cargo".to_owned(), "loadtest".to_owned()]);
     let mut add = |option: &str, value: &dyn Display| {
         words.push(option.to_owned());
         words.push(quoted(&value.to_string()).into_owned());
     };
-    for package in &args.package {
+    for package in &args.target.package {
         add("-p", package);
     }
-    for package in &args.exclude {
+    for package in &args.target.exclude {
         add("--exclude", package);
     }
-    for features in &args.features {
+    for features in &args.target.features {
         add("--features", features);
     }
-    if args.profile != "loadtest" {
-        add("--profile", &args.profile);
+    if args.target.profile != "loadtest" {
+        add("--profile", &args.target.profile);
     }
-    if let Some(path) = &args.manifest_path {
+    if let Some(path) = &args.target.manifest_path {
         add("--manifest-path", &path.display());
     }
-    if let Some(vus) = args.vus {
-        add("--vus", &vus);
+    if let Some(profile) = tiers.profile() {
+        add("--load-profile", &profile);
     }
-    if let Some(duration) = args.duration {
-        add("--duration", &format_duration(duration));
+    let options = args.load.options();
+    for option in OPTIONS {
+        let values = (option.show)(&options).unwrap_or_default();
+        match option.name {
+            "env" => values.iter().for_each(|value| add("-e", &key(value))),
+            // One for each reads better than a list.
+            "stages" => options.stages.iter().flatten().for_each(|stage| add(&long_option(option), stage)),
+            _ => values.iter().for_each(|value| add(&long_option(option), value)),
+        }
     }
-    if let Some(iterations) = args.iterations {
-        add("--iterations", &iterations);
+    for key in tiers.variables().options.env.keys().filter(|key| !options.env.contains_key(*key)) {
+        add("-e", key);
     }
-    for stage in &args.stage {
-        add("--stage", stage);
-    }
-    for env in &args.env {
-        add("-e", &env.key);
-    }
-    for (name, value) in &args.tag {
-        add("--tag", &format!("{name}={value}"));
-    }
-    for threshold in &args.threshold {
-        add("--threshold", threshold);
+    if args.test_order != "name" {
+        add("--test-order", &args.test_order);
     }
     add("--seed", &seed);
     let flags = [
-        (args.workspace, "--workspace"),
-        (args.exact, "--exact"),
-        (args.all_features, "--all-features"),
-        (args.no_default_features, "--no-default-features"),
-        (args.allow_debug, "--allow-debug"),
+        (args.target.workspace, "--workspace"),
+        (args.target.exact, "--exact"),
+        (args.target.all_features, "--all-features"),
+        (args.target.no_default_features, "--no-default-features"),
+        (args.target.allow_debug, "--allow-debug"),
         (args.fail_fast, "--fail-fast"),
     ];
     words.extend(flags.into_iter().filter(|(set, _)| *set).map(|(_, flag)| flag.to_owned()));
-    if args.filters.iter().any(|filter| filter.starts_with('-')) {
+    if args.target.filters.iter().any(|filter| filter.starts_with('-')) {
         words.push("--".to_owned());
     }
-    words.extend(args.filters.iter().map(|filter| quoted(filter).into_owned()));
+    words.extend(args.target.filters.iter().map(|filter| quoted(filter).into_owned()));
     words.join(" ")
+}
+
+/// The key of `KEY=VALUE`.
+fn key(pair: &str) -> &str {
+    pair.split('=').next().unwrap_or_default()
 }
 
 /// A word that a POSIX shell takes as it is.
@@ -82,33 +88,54 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::config::{Config, Variables};
+
+    fn repeated(line: &[&str], environment: &[(&str, &str)], file: &str) -> String {
+        let args = Args::try_parse_from(std::iter::once(&"cargo-loadtest").chain(line)).expect("valid");
+        let variables =
+            Variables::read(environment.iter().map(|(n, v)| (n.into(), v.into()))).expect("valid");
+        let config = Config::parse(file, std::path::Path::new("/w")).expect("valid");
+        command(&args, &Tiers::new(config, variables, &args.load).expect("valid"), 7)
+    }
 
     #[test]
     fn the_command_is_that_of_the_user_without_secrets() {
-        let line = [
-            "cargo-loadtest",
-            "-p",
-            "shop",
-            "--duration",
-            "90s",
-            "-e",
-            "TOKEN=secret",
-            "--threshold",
-            "checks: rate>0.9",
-            "--exact",
-            "it's",
-        ];
-        let args = Args::try_parse_from(line).expect("valid");
+        let line =
+            ["-p", "shop", "--duration", "90s", "-e", "TOKEN=secret", "--threshold", "checks: rate>0.9"];
+        let line = [&line[..], &["--exact", "it's"]].concat();
         assert_eq!(
-            command(&args, 7),
-            "cargo loadtest -p shop --duration 1m30s -e TOKEN --threshold 'checks: rate>0.9' --seed 7 --exact \
+            repeated(&line, &[], ""),
+            "cargo loadtest -p shop --duration 1m30s --threshold 'checks: rate>0.9' -e TOKEN --seed 7 --exact \
              'it'\\''s'"
         );
     }
 
     #[test]
+    fn every_option_comes_back_as_it_was() {
+        let line = "--executor ramping-arrival-rate --stage 10s:100 --stage 1m:5 --pre-allocated-vus 5 \
+                    --time-unit 1m --rps 9 --reset true --preflight /health --test-order file";
+        let line: Vec<&str> = line.split_whitespace().collect();
+        let text = repeated(&line, &[], "");
+        let again = Args::try_parse_from(text.split_whitespace().skip(1)).expect("understood");
+        let first = Args::try_parse_from(std::iter::once(&"x").chain(&line)).expect("valid");
+        assert_eq!(
+            (again.load.options(), &again.test_order),
+            (first.load.options(), &first.test_order),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_environment_is_repeated_without_its_secrets() {
+        let variables = [("LOADTEST_VUS", "5"), ("LOADTEST_ENV", "TOKEN=secret"), ("LOADTEST_PROFILE", "ci")];
+        assert_eq!(
+            repeated(&[], &variables, "[profile.ci]"),
+            "LOADTEST_VUS=5 cargo loadtest --load-profile ci -e TOKEN --seed 7"
+        );
+    }
+
+    #[test]
     fn without_options_only_the_seed_is_added() {
-        let args = Args::try_parse_from(["cargo-loadtest"]).expect("valid");
-        assert_eq!(command(&args, 1), "cargo loadtest --seed 1");
+        assert_eq!(repeated(&[], &[], ""), "cargo loadtest --seed 7");
     }
 }

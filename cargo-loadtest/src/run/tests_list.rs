@@ -93,7 +93,7 @@ pub(super) mod tests {
     use crate::launch::TestBinary;
 
     /// A test as discovery finds it.
-    pub(in crate::run) fn load_test(name: &str) -> LoadTest {
+    pub(crate) fn load_test(name: &str) -> LoadTest {
         let mut options = Options { vus: Some(3), ..Options::default() };
         options.env.insert("TOKEN".to_owned(), "secret".to_owned());
         let definition = Definition {

@@ -1,0 +1,106 @@
+//! What the file may say, and what is refused.
+
+use std::time::Duration;
+
+use super::*;
+
+fn config(text: &str) -> Config {
+    Config::parse(text, Path::new("/w")).expect("valid")
+}
+
+fn error(text: &str) -> String {
+    format!("{:#}", Config::parse(text, Path::new("/w")).expect_err("refused"))
+}
+
+#[test]
+fn the_store_is_relative_to_the_workspace() {
+    assert_eq!(config("store = \"runs\"").store.as_deref(), Some(Path::new("/w/runs")));
+    assert_eq!(config(""), Config::default());
+}
+
+#[test]
+fn nothing_is_silently_ignored() {
+    assert!(error("stoer = \"runs\"").contains("line 1: unknown key `stoer`\nhint: did you mean `store`?"));
+    assert!(error("[service]\nstart = \"x\"").contains("does not work yet"));
+    assert!(error("store = 7").contains("not a path"));
+    assert!(error("store = ").contains("not valid TOML"));
+    let text = error("store = \"x\"\n\n[profile.ci.options]\nvsu = 3\n");
+    assert!(
+        text.contains("line 4: unknown key `vsu` in [profile.ci.options]\nhint: did you mean `vus`?"),
+        "{text}"
+    );
+    assert!(error("[tests.\"a/b/c\"]\nscenario = {}").contains("did you mean `scenarios`?"));
+    assert!(error("[profile.ci]\nvus = 3").contains("go into [profile.ci.options]"));
+    assert!(error("options = 3").contains("[options] is not a table"));
+    assert!(
+        error("[tests.x.scenarios.a]\ntag = 1")
+            .contains("line 2: unknown key `tag` in [tests.x.scenarios.a]")
+    );
+}
+
+#[test]
+fn values_are_text_numbers_arrays_and_tables() {
+    let options = config(
+        "[options]\nvus = 1_000\nduration = \"1m30s\"\nstages = [[\"1m30s\", 100], \"10s:0\"]\n\
+         thresholds = [\"checks: rate>0.9\"]\ntags = { team = \"sales\", n = 3 }\nenv = { TOKEN = \"a=b\" }\nrps = 0x10\n",
+    )
+    .base
+    .options;
+    assert_eq!((options.vus, options.rps), (Some(1000), Some(16)));
+    assert_eq!(options.duration, Some(Duration::from_secs(90)));
+    assert_eq!(options.stages.as_ref().map(|stages| (stages.len(), stages[0].target)), Some((2, 100)));
+    assert_eq!(options.thresholds[0].metric, "checks");
+    assert_eq!((options.tags["team"].as_str(), options.tags["n"].as_str()), ("sales", "3"));
+    assert_eq!(options.env["TOKEN"], "a=b");
+    assert_eq!(config("[options]\nstages = \"1s:5, 2s:0\"").base.options.stages.map(|s| s.len()), Some(2));
+}
+
+#[test]
+fn wrong_values_have_the_words_of_the_attribute_and_the_place() {
+    let text = error("[options]\nvus = 3\nduration = 30\n");
+    assert!(
+        text.contains("line 3: `duration` in [options]: the duration `30` has a number without a unit"),
+        "{text}"
+    );
+    assert!(text.contains("write `30s`"), "{text}");
+    assert!(error("[options]\nvus = true").contains("a value of type boolean means nothing here"));
+    assert!(error("[options]\nvus = -1").contains("not a whole number"));
+    assert!(error("[options]\nvus = 0").contains("counts from 1"));
+    assert!(error("[options]\nvus = 2000000").contains("too many"));
+    assert!(error("[options]\nstages = [[\"1m\"]]").contains("[[\"1m30s\", 100]"));
+    assert!(error("[options]\nthresholds = [\"checks: rat>1\"]").contains("did you mean"));
+    assert!(!error("[options]\nenv = \"secret\"").contains("secret\""));
+}
+
+#[test]
+fn sections_of_tests_take_patterns_and_whole_ids_come_last() {
+    let tests = config("[tests.\"shop/lib/b\"]\n[tests.\"shop/*\"]\n[tests.\"*b\"]\n[tests.\"shop/lib/b\".scenarios.s]\nvus = 2").base.tests;
+    let order: Vec<&str> = tests.iter().map(|section| section.pattern.as_str()).collect();
+    assert_eq!(order, ["shop/*", "*b", "shop/lib/b"]);
+    assert_eq!(tests[2].scenarios["s"].vus, Some(2));
+    let is_about = |pattern: &str, id: &str| {
+        let section = TestSection {
+            pattern: pattern.to_owned(),
+            options: Options::default(),
+            scenarios: BTreeMap::new(),
+        };
+        section.is_about(id)
+    };
+    assert!(is_about("shop/*::buy", "shop/lib/tests::buy") && is_about("*", "x") && is_about("a*a", "aa"));
+    assert!(!is_about("shop", "shop/lib/b") && !is_about("a*a", "a") && !is_about("*x*", "abc"));
+    assert!(is_about("*a*b*", "xaxbx") && !is_about("*b*a*", "xaxbx"));
+}
+
+#[test]
+fn profiles_inherit_without_cycles() {
+    let config = config("[profile.a]\n[profile.b]\ninherits = \"a\"\n[profile.c]\ninherits = \"b\"\n");
+    assert_eq!(config.chain("c"), Ok(vec!["a", "b", "c"]));
+    assert!(config.chain("d").expect_err("unknown").to_string().contains("no profile `d`"));
+    let cycle = error("[profile.a]\ninherits = \"b\"\n[profile.b]\ninherits = \"a\"\n");
+    assert!(cycle.contains("inherits itself: a → b → a"), "{cycle}");
+    let unknown = error("[profile.base]\n[profile.a]\ninherits = \"bsae\"\n");
+    assert!(
+        unknown.contains("inherits `bsae`, which is not there") && unknown.contains("`base`"),
+        "{unknown}"
+    );
+}

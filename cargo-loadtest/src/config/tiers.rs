@@ -1,0 +1,254 @@
+//! The places that options come from, laid over each other.
+//!
+//! The main type is [`Tiers`]: default < attribute < `loadtest.toml` < `LOADTEST_*` < command line. Within the
+//! file, `[options]` < `[tests."ID"]` < its scenario, and these of the profile's parents, then of the profile
+//! itself, over those without one. Each is laid over what is below by [`Options::overwrite`], whose rule about
+//! the shape of the load holds between any two of them. Nothing here reads a file or the environment, except
+//! [`Tiers::read`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use loadtest_core::options::{OPTIONS, OptionSpec, Options, Workload};
+use loadtest_core::results::Definition;
+use loadtest_core::{Error, suggest};
+
+use super::environment::{self, Variables};
+use super::file::{Config, FILE, Layer};
+use super::value;
+use crate::cli::{LoadArgs, long_option};
+use crate::discover::LoadTest;
+use crate::failure::{Failure, OrExit};
+use crate::verdict::ExitCode;
+
+/// Where a value was said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Nowhere.
+    Default,
+    /// Beside the function.
+    Attribute,
+    /// In a section of `loadtest.toml`, with its brackets.
+    File(String),
+    /// In a variable.
+    Variable(String),
+    /// In an option of the command line.
+    CommandLine(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => f.write_str("default"),
+            Origin::Attribute => f.write_str("attribute"),
+            Origin::File(section) => write!(f, "{FILE} {section}"),
+            Origin::Variable(name) | Origin::CommandLine(name) => f.write_str(name),
+        }
+    }
+}
+
+/// The options of one scenario, and where each comes from.
+#[derive(Debug, Clone)]
+pub struct Explained {
+    /// All places together.
+    pub options: Options,
+    /// By option, and by [`identity`] where an option has several values.
+    origins: BTreeMap<(&'static str, String), Origin>,
+}
+
+impl Explained {
+    /// Where a value comes from, as [`OptionSpec::show`] gives it; [`Origin::Default`] if it is not set.
+    pub fn origin(&self, option: &OptionSpec, value: &str) -> Origin {
+        let origin = self.origins.get(&(option.name, identity(option, value)));
+        origin.cloned().unwrap_or(Origin::Default)
+    }
+
+    fn lay(&mut self, higher: &Options, origin: impl Fn(&OptionSpec) -> Origin) {
+        self.options = std::mem::take(&mut self.options).overwrite(higher.clone());
+        let in_force = &self.options;
+        // What the higher place's shape replaced is gone.
+        self.origins.retain(|(name, _), _| {
+            loadtest_core::options::option(name).is_some_and(|option| (option.show)(in_force).is_some())
+        });
+        for option in OPTIONS {
+            for value in (option.show)(higher).unwrap_or_default() {
+                let key = (option.name, identity(option, &value));
+                // The same limit again changes nothing.
+                if option.name != "thresholds" || !self.origins.contains_key(&key) {
+                    self.origins.insert(key, origin(option));
+                }
+            }
+        }
+    }
+
+    /// What the options mean.
+    ///
+    /// # Errors
+    /// If they contradict each other, lack something, or ask for more virtual users than a process can hold.
+    pub fn workload(&self) -> Result<Workload, Error> {
+        value::resolve(&self.options)
+    }
+}
+
+/// What tells the values of one option apart: the key of a tag, the whole text of a limit.
+fn identity(option: &OptionSpec, value: &str) -> String {
+    match option.name {
+        "thresholds" => value.to_owned(),
+        _ if option.adds => value.split('=').next().unwrap_or_default().to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// Every place over the attribute.
+#[derive(Debug, Clone, Default)]
+pub struct Tiers {
+    config: Config,
+    /// The chosen profile with those that it inherits, the lowest first.
+    profiles: Vec<String>,
+    variables: Variables,
+    line: Options,
+}
+
+impl Tiers {
+    /// Reads `loadtest.toml` at the workspace's root and the environment.
+    ///
+    /// # Errors
+    /// If one of them has something that means nothing: wrong usage.
+    pub fn read(workspace_root: &Path, load: &LoadArgs) -> Result<Tiers, Failure> {
+        let config = Config::load(workspace_root).or_exit(ExitCode::Usage)?;
+        let variables = Variables::read(std::env::vars_os()).or_exit(ExitCode::Usage)?;
+        Tiers::new(config, variables, load).or_exit(ExitCode::Usage)
+    }
+
+    /// Puts places together that have been read.
+    ///
+    /// # Errors
+    /// If the profile that the command line or else the environment asks for is not in the file.
+    pub fn new(config: Config, variables: Variables, load: &LoadArgs) -> Result<Tiers, Error> {
+        let profiles = match (load.profile(), &variables.profile) {
+            (Some(name), _) => config.chain(name).map_err(|error| error.context("--load-profile"))?,
+            (None, Some(name)) => {
+                config.chain(name).map_err(|error| error.context(environment::ENV_PROFILE))?
+            }
+            (None, None) => Vec::new(),
+        };
+        let profiles = profiles.into_iter().map(str::to_owned).collect();
+        Ok(Tiers { config, profiles, variables, line: load.options() })
+    }
+
+    /// Where runs and baselines are, if the file says so.
+    pub fn store(&self) -> Option<&Path> {
+        self.config.store.as_deref()
+    }
+
+    /// The profile in force.
+    pub fn profile(&self) -> Option<&str> {
+        self.profiles.last().map(String::as_str)
+    }
+
+    /// What the environment says.
+    pub fn variables(&self) -> &Variables {
+        &self.variables
+    }
+
+    /// The options of a scenario, from its attribute upwards.
+    pub fn explain(&self, id: &str, scenario: &str, attribute: &Options) -> Explained {
+        let mut explained = Explained { options: Options::default(), origins: BTreeMap::new() };
+        explained.lay(attribute, |_| Origin::Attribute);
+        for (place, layer) in self.layers() {
+            let section = |rest: &str| {
+                let section = format!("[{place}{rest}]");
+                move |_: &OptionSpec| Origin::File(section.clone())
+            };
+            explained.lay(&layer.options, section("options"));
+            for test in layer.tests.iter().filter(|test| test.is_about(id)) {
+                let name = format!("tests.{:?}", test.pattern);
+                explained.lay(&test.options, section(&name));
+                if let Some(options) = test.scenarios.get(scenario) {
+                    explained.lay(options, section(&format!("{name}.scenarios.{scenario}")));
+                }
+            }
+        }
+        explained.lay(&self.variables.options, |option| Origin::Variable(environment::variable(option)));
+        explained.lay(&self.line, |option| Origin::CommandLine(long_option(option)));
+        explained
+    }
+
+    /// The scenarios of a test with their final options and what these mean.
+    ///
+    /// # Errors
+    /// Those of [`Explained::workload`], with the test's id, and the scenario's name if there are several.
+    pub fn definitions(&self, test: &LoadTest) -> Result<Vec<Definition>, Error> {
+        let several = test.definitions.len() > 1;
+        let finished = |definition: &Definition| {
+            let explained = self.explain(&test.id, &definition.scenario, &definition.options);
+            let workload = explained.workload().map_err(|error| {
+                let error = match several {
+                    true => error.context(format_args!("scenario {}", definition.scenario)),
+                    false => error,
+                };
+                error.context(&test.id)
+            })?;
+            Ok(Definition { options: explained.options, workload, ..definition.clone() })
+        };
+        test.definitions.iter().map(finished).collect()
+    }
+
+    /// Sections of the file that are in force and about no test or scenario there is, as sentences.
+    /// `elsewhere` says of the package in such a section, which may have `*`, whether its tests may be among
+    /// those that were not looked at.
+    pub fn warnings(&self, tests: &[LoadTest], elsewhere: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for (place, layer) in self.layers() {
+            for section in &layer.tests {
+                let package = section.pattern.split('/').next().unwrap_or_default();
+                let about: Vec<&LoadTest> = tests.iter().filter(|test| section.is_about(&test.id)).collect();
+                let name = format!("{FILE}: [{place}tests.{:?}]", section.pattern);
+                if about.is_empty() {
+                    if !elsewhere(package) {
+                        let ids = tests.iter().map(|test| test.id.as_str());
+                        warnings
+                            .push(format!("{name} is about no load test; {}", near(&section.pattern, ids)));
+                    }
+                    continue;
+                }
+                let scenarios =
+                    || about.iter().flat_map(|test| &test.definitions).map(|d| d.scenario.as_str());
+                for scenario in
+                    section.scenarios.keys().filter(|wanted| !scenarios().any(|name| name == *wanted))
+                {
+                    let near = near(scenario, scenarios());
+                    warnings.push(format!("{name} has no scenario `{scenario}`; {near}"));
+                }
+            }
+        }
+        warnings
+    }
+
+    /// The file's layers that are in force, the lowest first, with what their sections begin with.
+    fn layers(&self) -> impl Iterator<Item = (String, &Layer)> {
+        let profiles = self.profiles.iter().filter_map(|name| {
+            let profile = self.config.profiles.get(name)?;
+            Some((format!("profile.{name}."), &profile.layer))
+        });
+        std::iter::once((String::new(), &self.config.base)).chain(profiles)
+    }
+}
+
+/// What a name could have meant, or some of what there is.
+fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 5;
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    names.dedup();
+    if let Some(near) = suggest::nearest(wanted, names.iter().copied()) {
+        return format!("did you mean `{near}`?");
+    }
+    let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    format!("there is {}{more}", shown.join(", "))
+}
+
+#[cfg(test)]
+pub(super) mod tests;

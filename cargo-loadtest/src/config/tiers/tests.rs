@@ -1,0 +1,129 @@
+//! Which place wins, and which one is said to.
+
+use clap::Parser;
+use loadtest_core::options::{Shape, option};
+
+use super::*;
+use crate::cli::Args;
+use crate::run::tests::load_test;
+
+/// Options from lines `name=text`.
+pub(in crate::config) fn options(lines: &str) -> Options {
+    let mut options = Options::default();
+    for line in lines.lines() {
+        let (name, text) = line.split_once('=').expect("name=text");
+        options.set(name, text).expect("valid");
+    }
+    options
+}
+
+fn tiers(file: &str, environment: &[(&str, &str)], line: &str) -> Tiers {
+    let config = Config::parse(file, Path::new("/w")).expect("valid");
+    let variables = Variables::read(environment.iter().map(|(n, v)| (n.into(), v.into()))).expect("valid");
+    let args = Args::try_parse_from(std::iter::once("x").chain(line.split_whitespace())).expect("valid");
+    Tiers::new(config, variables, &args.load).expect("valid")
+}
+
+fn origin(explained: &Explained, name: &str) -> String {
+    let option = option(name).expect("known");
+    let value = (option.show)(&explained.options).unwrap_or_default().pop().unwrap_or_default();
+    format!("{value} by {}", explained.origin(option, &value))
+}
+
+#[test]
+fn the_higher_place_wins_and_is_named() {
+    let file = "[options]\nvus = 2\nwarm_up = \"1s\"\nrps = 9\n[tests.\"a/*\"]\nvus = 3\n[tests.\"a/b/c\"]\nvus = 4\n\
+                [tests.\"a/b/c\".scenarios.s]\nstart_time = \"4s\"\n[profile.base.options]\ngraceful_stop = \"2s\"\n\
+                [profile.ci]\ninherits = \"base\"\n[profile.ci.tests.\"a/b/c\"]\nwarm_up = \"3s\"\n";
+    let attribute = options("vus=1\nduration=30s");
+    let with = |environment: &[(&str, &str)], line: &str| {
+        tiers(file, environment, line).explain("a/b/c", "s", &attribute)
+    };
+    let plain = with(&[], "");
+    assert_eq!(origin(&plain, "vus"), "4 by loadtest.toml [tests.\"a/b/c\"]");
+    assert_eq!(origin(&plain, "duration"), "30s by attribute");
+    assert_eq!(origin(&plain, "start_time"), "4s by loadtest.toml [tests.\"a/b/c\".scenarios.s]");
+    assert_eq!(origin(&plain, "graceful_stop"), " by default");
+    let profile = with(&[("LOADTEST_PROFILE", "ci"), ("LOADTEST_RPS", "5")], "--vus 6");
+    assert_eq!(origin(&profile, "graceful_stop"), "2s by loadtest.toml [profile.base.options]");
+    assert_eq!(origin(&profile, "warm_up"), "3s by loadtest.toml [profile.ci.tests.\"a/b/c\"]");
+    assert_eq!(origin(&profile, "rps"), "5 by LOADTEST_RPS");
+    assert_eq!(origin(&profile, "vus"), "6 by --vus");
+    let line = with(&[("LOADTEST_PROFILE", "ci"), ("LOADTEST_VUS", "5")], "--load-profile base");
+    assert_eq!(origin(&line, "warm_up"), "1s by loadtest.toml [options]");
+    assert_eq!(origin(&line, "vus"), "5 by LOADTEST_VUS");
+}
+
+#[test]
+fn another_shape_takes_the_origins_of_the_one_below_away() {
+    let attribute = options("vus=7\nduration=30s\ntags=a=1");
+    let ramp = tiers("", &[], "--stage 1s:5 --tag b=2 --tag a=3").explain("a/b/c", "s", &attribute);
+    assert_eq!(origin(&ramp, "stages"), "1s:5 by --stage");
+    assert_eq!(origin(&ramp, "duration"), " by default");
+    assert_eq!(origin(&ramp, "vus"), " by default");
+    let tags = option("tags").expect("known");
+    assert_eq!(ramp.origin(tags, "a=3"), Origin::CommandLine("--tag".to_owned()));
+    assert!(matches!(ramp.workload().expect("valid").shape, Shape::RampingVus { .. }));
+    // The number of virtual users survives a shape that takes it, and so does its origin.
+    let soak = tiers("", &[], "--iterations 9").explain("a/b/c", "s", &options("vus=7\nduration=30s"));
+    assert_eq!(
+        (origin(&soak, "vus"), origin(&soak, "duration")),
+        ("7 by attribute".into(), " by default".into())
+    );
+}
+
+#[test]
+fn limits_add_up_and_the_first_place_of_each_is_named() {
+    let limit = "checks: rate>0.9";
+    let file = format!("[options]\nthresholds = [\"{limit}\", \"iterations: count>1\"]");
+    let all = tiers(&file, &[], "").explain("a/b/c", "s", &options(&format!("thresholds={limit}")));
+    let option = option("thresholds").expect("known");
+    let shown = (option.show)(&all.options).expect("some");
+    assert_eq!(shown.len(), 2);
+    assert_eq!(all.origin(option, &shown[0]), Origin::Attribute);
+    assert_eq!(all.origin(option, &shown[1]), Origin::File("[options]".to_owned()));
+}
+
+#[test]
+fn an_unknown_profile_is_an_error_with_its_place() {
+    let config = || Config::parse("[profile.ci]", Path::new("/w")).expect("valid");
+    let args = Args::try_parse_from(["x", "--load-profile", "cl"]).expect("valid");
+    let error = Tiers::new(config(), Variables::default(), &args.load).expect_err("unknown").to_string();
+    assert!(error.contains("--load-profile: loadtest.toml has no profile `cl`"), "{error}");
+    assert!(error.contains("`ci`"), "{error}");
+}
+
+#[test]
+fn each_scenario_of_a_test_gets_its_own_options() {
+    let mut test = load_test("tests::buy");
+    let mut second = test.definitions[0].clone();
+    second.scenario = "browse".to_owned();
+    test.definitions.push(second);
+    let file = "[tests.\"shop/lib/tests::buy\".scenarios.browse]\nvus = 9";
+    let vus = |tiers: Tiers| -> Vec<Option<u32>> {
+        tiers.definitions(&test).expect("valid").iter().map(|definition| definition.options.vus).collect()
+    };
+    assert_eq!(vus(tiers(file, &[], "")), [Some(3), Some(9)]);
+    assert_eq!(vus(tiers(file, &[], "--vus 5")), [Some(5), Some(5)]);
+    let error =
+        tiers("[options]\nrate = 5", &[], "").definitions(&test).expect_err("contradictory").to_string();
+    assert!(error.starts_with("shop/lib/tests::buy: scenario buy: "), "{error}");
+    let many = tiers("", &[("LOADTEST_STAGES", "1s:4000000")], "").definitions(&test).expect_err("too many");
+    assert!(many.to_string().contains("too many for one process"), "{many}");
+}
+
+#[test]
+fn sections_about_nothing_are_told_unless_their_package_was_not_looked_at() {
+    let tests = [load_test("tests::buy")];
+    let file = "[tests.\"shop/lib/tests::bye\"]\n[tests.\"other/lib/x\"]\n[tests.\"shop/*\".scenarios.byu]\nvus = 1\n\
+                [profile.ci.tests.\"shop/nothing\"]\n";
+    let warnings = tiers(file, &[], "").warnings(&tests, |package| package == "other");
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings.iter().any(|w| w.contains("no scenario `byu`; did you mean `buy`?")), "{warnings:?}");
+    assert!(
+        warnings.iter().any(|w| w.contains("\"shop/lib/tests::bye\"] is about no load test; did you mean"))
+    );
+    let profile =
+        tiers(file, &[("LOADTEST_PROFILE", "ci")], "").warnings(&tests, |package| package == "other");
+    assert!(profile.iter().any(|w| w.contains("[profile.ci.tests.\"shop/nothing\"]")), "{profile:?}");
+}
