@@ -14,10 +14,13 @@ use jiff::Timestamp;
 use loadtest_core::results::{End, Interval, ServiceInfo, TestOutcome};
 use loadtest_core::wire::{FromTest, Phase, Request, StopReason, ToTest};
 
+use super::limit::LineLimit;
 use super::partial::Partial;
 use super::session::{Limits, Link, Step};
+use super::signals::Watch;
 use super::{Connection, LaunchSpec, Launched, Signals};
-use crate::live::LiveView;
+use crate::control::{Running, Server, Tracker};
+use crate::live::{LiveView, Stream};
 
 /// Holds it.
 ///
@@ -33,13 +36,18 @@ pub(super) fn drive(
     let Connection { link, _door } = connection;
     let now = Instant::now();
     let log = IntervalLog::create(spec.intervals)?;
-    let partial = Partial::new(spec.definitions, &spec.request.overrides);
+    let partial = Partial::new(spec.definitions);
     let drive = Drive {
         link,
         live,
         limits,
         log,
         partial,
+        lines: LineLimit::new(spec.request.log_limit),
+        tracker: Tracker::new(spec.id, spec.definitions),
+        server: spec.control,
+        running: None,
+        watch: signals.watch(),
         request: Some(spec.request),
         services: Vec::new(),
         started_at: None,
@@ -60,6 +68,12 @@ struct Drive<'a> {
     limits: Limits,
     log: IntervalLog,
     partial: Partial,
+    lines: LineLimit,
+    tracker: Tracker,
+    server: Option<&'a Server>,
+    /// While the test process listens to what others wish.
+    running: Option<Running<'a>>,
+    watch: Watch,
     /// Until it is sent.
     request: Option<Request>,
     services: Vec<ServiceInfo>,
@@ -70,8 +84,8 @@ struct Drive<'a> {
     last_frame: Instant,
     last_interval: Instant,
     gap_told: bool,
-    /// When it was asked to stop.
-    stop: Option<Instant>,
+    /// When it was asked to stop, and by whom.
+    stop: Option<(Instant, StopReason)>,
 }
 
 /// Why a conversation is over.
@@ -89,8 +103,9 @@ enum Over {
 impl Drive<'_> {
     fn until_the_end(mut self, signals: &Signals) -> anyhow::Result<Launched> {
         let over = loop {
-            let live = &mut *self.live;
-            let over = match self.link.step(&mut |stream, line| live.output(stream, line)) {
+            let (live, lines) = (&mut *self.live, &mut self.lines);
+            let limited = matches!(self.phase, Phase::Running | Phase::Stopping);
+            let over = match self.link.step(&mut |stream, line| show(live, lines, limited, stream, line)) {
                 Step::Hello(peer) => {
                     let version = self.link.greet(peer)?;
                     self.say_request(version);
@@ -98,7 +113,9 @@ impl Drive<'_> {
                 }
                 Step::Frame(frame) => {
                     self.last_frame = Instant::now();
-                    self.frame(*frame)?
+                    let over = self.frame(*frame)?;
+                    self.publish();
+                    over
                 }
                 Step::Garbled(error) => Some(Over::Broken(format!(
                     "the test process sent something that can't be understood: {error}"
@@ -117,6 +134,7 @@ impl Drive<'_> {
         if let Some(request) = self.request.take() {
             self.link.say(&ToTest::Request(Box::new(Request { version, ..request })));
             self.live.phase(Phase::Setup);
+            self.running = self.server.map(|server| server.begin(&self.tracker));
         }
     }
 
@@ -141,7 +159,12 @@ impl Drive<'_> {
                 self.last_interval = Instant::now();
                 self.gap_told = false;
                 self.partial.add(&interval);
+                self.tracker.add(&interval);
                 self.live.interval(&interval);
+            }
+            FromTest::Log { text } => {
+                // Limited where it was said: not by the limit of what is printed as well.
+                text.lines().for_each(|line| self.live.output(Stream::Err, line));
             }
             FromTest::Warning { text } => self.warn(text),
             FromTest::Results(outcome) => return Ok(Some(Over::Results(outcome))),
@@ -152,7 +175,11 @@ impl Drive<'_> {
     /// Starts the load. A test that was asked to stop is let go too: it ends at once, and only so does its
     /// teardown undo what its setup did.
     fn go(&mut self) {
+        // What setup printed is not limited, and what comes after `go` is.
+        let live = &mut *self.live;
+        self.link.settle(&mut |stream, line| live.output(stream, line));
         let now = Instant::now();
+        self.tracker.go(now);
         self.ready = Some(now);
         self.last_interval = now;
         self.partial.setup_seconds = now.duration_since(self.started).as_secs_f64();
@@ -164,6 +191,7 @@ impl Drive<'_> {
     fn enter(&mut self, phase: Phase) {
         if phase != self.phase {
             self.phase = phase;
+            self.tracker.enter(phase);
             self.live.phase(phase);
         }
     }
@@ -173,16 +201,61 @@ impl Drive<'_> {
         self.partial.warnings.push(text);
     }
 
-    /// What is due because of a signal, or because nothing came.
+    /// Lets others know how the test stands.
+    fn publish(&self) {
+        if let Some(running) = &self.running {
+            running.publish(&self.tracker);
+        }
+    }
+
+    /// Passes on what others wish for.
+    fn obey(&mut self) {
+        let wishes = self.running.as_ref().map(Running::take).unwrap_or_default();
+        if wishes.is_empty() {
+            return;
+        }
+        for wish in wishes {
+            match &wish {
+                ToTest::Stop { reason } => {
+                    if self.stop.is_none() {
+                        self.stop = Some((Instant::now(), *reason));
+                        self.live.notice("stopping, as `cargo loadtest stop` asked");
+                        self.link.say(&wish);
+                    }
+                    continue;
+                }
+                ToTest::Pause => self.tracker.pause(true),
+                ToTest::Resume => self.tracker.pause(false),
+                _ => {}
+            }
+            self.link.say(&wish);
+        }
+        self.publish();
+    }
+
+    /// What is due because of a signal or a wish, or because nothing came.
     fn look_at_the_clock(&mut self, signals: &Signals) -> Option<Over> {
         self.live.tick();
+        let now = Instant::now();
+        if let Some(notice) = self.lines.notice(now) {
+            self.live.output(Stream::Err, &notice);
+        }
+        if self.watch.status_wanted() {
+            self.live.notice(self.tracker.status(now).text().trim_end());
+        }
+        self.obey();
         let not_begun = self.request.is_some();
-        if self.stop.is_none() && signals.interrupted() {
+        let interrupted = matches!(self.stop, Some((_, StopReason::Interrupted)));
+        if !interrupted && signals.interrupted() {
             if not_begun {
                 return Some(Over::Unstoppable(None));
             }
-            self.stop = Some(Instant::now());
-            self.link.say(&ToTest::Stop { reason: StopReason::Interrupted });
+            // One that was asked to stop already has all the time that it had, and no more.
+            let since = self.stop.map_or(now, |(since, _)| since);
+            if self.stop.is_none() {
+                self.link.say(&ToTest::Stop { reason: StopReason::Interrupted });
+            }
+            self.stop = Some((since, StopReason::Interrupted));
             self.live.warning("interrupted: winding down, press Ctrl-C again to stop at once");
         }
         if not_begun {
@@ -191,7 +264,7 @@ impl Drive<'_> {
                 Over::Broken(format!("no handshake with the test process within {:?}", self.limits.hello))
             });
         }
-        if let Some(stop) = self.stop {
+        if let Some((stop, _)) = self.stop {
             let silent =
                 self.phase != Phase::Teardown && stop.max(self.last_frame).elapsed() > self.limits.silence;
             let late = stop.elapsed() > self.limits.stop;
@@ -218,9 +291,13 @@ impl Drive<'_> {
     }
 
     fn conclude(mut self, over: Over) -> Launched {
+        // Nobody is answered any more: what it will say is said.
+        self.running = None;
+        let asked = self.stop.map(|(_, reason)| reason);
         let live = &mut *self.live;
-        let link = &mut self.link;
-        let line = &mut |stream, text: &str| live.output(stream, text);
+        let (link, lines) = (&mut self.link, &mut self.lines);
+        let limited = matches!(self.phase, Phase::Running | Phase::Stopping);
+        let line = &mut |stream, text: &str| show(live, lines, limited, stream, text);
         let outcome = match over {
             Over::Results(mut outcome) => {
                 if !link.leaves(line) {
@@ -243,31 +320,49 @@ impl Drive<'_> {
                     None => "before it reported its results",
                 };
                 let reason = link.explain_death(before, line);
-                let end = ended(self.stop.is_some(), reason, &mut self.partial);
+                let end = ended(asked, reason, &mut self.partial);
                 self.partial.outcome(end)
             }
             Over::Broken(reason) => {
                 let reason = link.explain(&reason, line);
-                let end = ended(self.stop.is_some(), reason, &mut self.partial);
+                let end = ended(asked, reason, &mut self.partial);
                 self.partial.outcome(end)
             }
             Over::Unstoppable(reason) => {
                 link.finish(line);
                 self.partial.warnings.extend(reason);
-                self.partial.outcome(End::Interrupted)
+                self.partial.outcome(end_of(asked.unwrap_or(StopReason::Interrupted)))
             }
         };
+        if let Some(notice) = self.lines.rest(Instant::now()) {
+            self.live.output(Stream::Err, &notice);
+        }
         Launched { outcome, services: self.services, started_at: self.started_at }
     }
 }
 
-/// A test that was asked to stop and died of it was interrupted in the first place.
-fn ended(stopping: bool, reason: String, partial: &mut Partial) -> End {
-    if stopping {
-        partial.warnings.push(format!("partial results: {reason}"));
-        End::Interrupted
-    } else {
-        End::Crashed { reason }
+/// Shows a line of the user's, unless it is one too many.
+fn show(live: &mut dyn LiveView, lines: &mut LineLimit, limited: bool, stream: Stream, line: &str) {
+    if !limited || lines.shows(stream, Instant::now()) {
+        live.output(stream, line);
+    }
+}
+
+/// A test that was asked to stop and died of it was stopped in the first place.
+fn ended(asked: Option<StopReason>, reason: String, partial: &mut Partial) -> End {
+    match asked {
+        Some(asked) => {
+            partial.warnings.push(format!("partial results: {reason}"));
+            end_of(asked)
+        }
+        None => End::Crashed { reason },
+    }
+}
+
+fn end_of(asked: StopReason) -> End {
+    match asked {
+        StopReason::Interrupted => End::Interrupted,
+        StopReason::Asked => End::Stopped,
     }
 }
 

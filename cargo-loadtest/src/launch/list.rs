@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{anyhow, bail};
-use loadtest_core::options::Options;
 use loadtest_core::plan::Shard;
 use loadtest_core::wire::{FromTest, Mode, Request, ToTest};
 
@@ -68,10 +67,11 @@ fn request(version: u32) -> Request {
         version,
         mode: Mode::List,
         test: String::new(),
-        overrides: Options::default(),
+        options: BTreeMap::new(),
         seed: 0,
         shard: Shard::default(),
         binaries: BTreeMap::new(),
         log_dir: String::new(),
+        log_limit: 0,
     }
 }

@@ -13,10 +13,12 @@ use std::sync::mpsc;
 use loadtest_core::results::{Definition, ServiceInfo, TestOutcome};
 use loadtest_core::wire;
 
+use crate::control::Server;
 use crate::live::LiveView;
 
 mod drive;
 mod handshake;
+mod limit;
 mod list;
 mod output;
 mod partial;
@@ -78,6 +80,8 @@ pub struct LaunchSpec<'a> {
     pub definitions: &'a [Definition],
     /// The file that its intervals are appended to, as JSON lines, each at once. It is created.
     pub intervals: PathBuf,
+    /// What others may control it by.
+    pub control: Option<&'a Server>,
 }
 
 /// What came of a test.
@@ -104,7 +108,7 @@ pub fn list(binary: &TestBinary) -> anyhow::Result<Listing> {
 
 /// Runs a test from its start to its end, with setup and teardown.
 ///
-/// The first signal asks the test to stop: its teardown and results still come. If they don't within their
+/// The first signal, or a wish that came by [`LaunchSpec::control`], asks the test to stop: its teardown and results still come. If they don't within their
 /// time, it is killed and what was measured is returned with [`End::Interrupted`]. A process that dies
 /// gives [`End::Crashed`] with how it died and its last output. The whole process group is dead when this
 /// returns, also by error or panic.
@@ -116,7 +120,7 @@ pub fn list(binary: &TestBinary) -> anyhow::Result<Listing> {
 /// If it can't be started, speaks no common version, or the intervals can't be written.
 pub fn run(spec: LaunchSpec<'_>, live: &mut dyn LiveView, signals: &Signals) -> anyhow::Result<Launched> {
     let link = start(spec.binary)?;
-    live.begin(spec.id, spec.definitions, &spec.request.overrides);
+    live.begin(spec.id, spec.definitions);
     let launched = drive::drive(link, spec, live, signals, Limits::PRODUCT);
     live.end();
     launched

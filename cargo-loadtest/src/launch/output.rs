@@ -80,6 +80,11 @@ impl HarnessFilter {
             }
             Part::Running => {
                 // A user's last `print!` without a line end stands in front, on the same line.
+                let slow = format!("test {} has been running for over ", self.entry);
+                if let Some(at) = line.rfind(&slow).filter(|at| line[at + slow.len()..].ends_with(" seconds"))
+                {
+                    return (at > 0).then(|| &line[..at]);
+                }
                 let result = format!("test {} ... ", self.entry);
                 let Some(at) = line.rfind(&result) else { return Some(line) };
                 let verdict = &line[at + result.len()..];
@@ -190,6 +195,7 @@ mod tests {
             "running 1 test",
             "",
             "running 1 test is what I print",
+            "test m::load_test has been running for over 60 seconds",
             "test other ... ok",
             "no line endtest m::load_test ... ok",
             "",

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use loadtest_core::metric::{Builtin, MetricDef, Totals};
-use loadtest_core::options::{Options, Workload};
+use loadtest_core::options::Workload;
 use loadtest_core::results::{
     self, Definition, End, ErrorOutcome, Interval, ScenarioState, SeriesDef, SeriesId, TestOutcome,
     ThresholdOutcome,
@@ -39,17 +39,13 @@ struct Sum {
 }
 
 impl Partial {
-    /// Of a test with these scenarios. Options that don't resolve leave their workload out: the test itself
-    /// says what is wrong with them.
-    pub(super) fn new(definitions: &[Definition], overrides: &Options) -> Self {
+    /// Of a test with these scenarios.
+    pub(super) fn new(definitions: &[Definition]) -> Self {
         let mut workloads = BTreeMap::new();
         let mut thresholds = Vec::new();
         for definition in definitions {
-            let options = definition.options.clone().overwrite(overrides.clone());
-            if let Ok(workload) = options.resolve() {
-                workloads.insert(definition.scenario.clone(), workload);
-            }
-            for threshold in options.thresholds {
+            workloads.insert(definition.scenario.clone(), definition.workload.clone());
+            for threshold in definition.options.thresholds.clone() {
                 thresholds.push(Sum { threshold, metric: None, totals: Totals::default() });
             }
         }
@@ -132,7 +128,7 @@ mod tests {
     #[test]
     fn what_was_cut_is_called_partial_and_what_never_ran_is_not() {
         let crashed = || End::Crashed { reason: "killed".to_owned() };
-        let mut partial = Partial::new(&[], &Options::default());
+        let mut partial = Partial::new(&[]);
         partial.add(&Interval { seconds: 1.0, ..Interval::default() });
         partial.add(&Interval { index: 1, seconds: 0.5, ..Interval::default() });
         let warnings = partial.outcome(crashed()).warnings;
@@ -140,6 +136,6 @@ mod tests {
             warnings.len() == 1 && warnings[0].starts_with("partial: only the first 1.5"),
             "{warnings:?}"
         );
-        assert_eq!(Partial::new(&[], &Options::default()).outcome(crashed()).warnings, [""; 0]);
+        assert_eq!(Partial::new(&[]).outcome(crashed()).warnings, [""; 0]);
     }
 }

@@ -4,6 +4,7 @@
 //! The main type is [`Link`], which the two conversations, listing and running, are held over. It turns
 //! threads and pipes into one sequence of steps, and it knows no reason to end: that is the caller's.
 
+use std::collections::VecDeque;
 use std::net::TcpStream;
 use std::process::ExitStatus;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -63,6 +64,8 @@ pub(super) struct Limits {
     pub(super) stop: Duration,
     /// Between two intervals before the user is told.
     pub(super) gap: Duration,
+    /// Without a line of output before what was printed is taken to be read.
+    pub(super) settle: Duration,
     /// How often time is looked at.
     pub(super) tick: Duration,
 }
@@ -76,6 +79,7 @@ impl Limits {
         silence: Duration::from_secs(10),
         stop: Duration::from_secs(70),
         gap: Duration::from_secs(30),
+        settle: Duration::from_millis(20),
         tick: Duration::from_millis(100),
     };
 }
@@ -83,6 +87,8 @@ impl Limits {
 /// One test process and everything that comes from it.
 pub(super) struct Link {
     events: Receiver<Event>,
+    /// Events that came while output was waited for.
+    waiting: VecDeque<Event>,
     child: Box<dyn Child>,
     filter: HarnessFilter,
     tail: Tail,
@@ -100,6 +106,7 @@ impl Link {
     pub(super) fn new(events: Receiver<Event>, child: Box<dyn Child>, entry: &str, limits: Limits) -> Self {
         Self {
             events,
+            waiting: VecDeque::new(),
             child,
             filter: HarnessFilter::new(entry),
             tail: Tail::default(),
@@ -124,7 +131,7 @@ impl Link {
                 self.said_gone = true;
                 return Step::Gone;
             }
-            match self.events.recv_timeout(wait) {
+            match self.next(wait) {
                 Ok(Event::Hello(peer)) => return Step::Hello(peer),
                 Ok(Event::Frame(frame)) => return Step::Frame(frame),
                 Ok(Event::Garbled(error)) => return Step::Garbled(error),
@@ -146,6 +153,29 @@ impl Link {
             wait = until.saturating_duration_since(Instant::now());
             if wait.is_zero() {
                 return Step::Nothing;
+            }
+        }
+    }
+
+    /// The next event, those that had to wait first.
+    fn next(&mut self, wait: Duration) -> Result<Event, RecvTimeoutError> {
+        self.waiting.pop_front().map_or_else(|| self.events.recv_timeout(wait), Ok)
+    }
+
+    /// Reads what the process has printed already, which comes by other ways than its frames: until nothing
+    /// was printed for a moment, or it has printed for too long. Whatever else comes meanwhile is not lost.
+    pub(super) fn settle(&mut self, line: &mut dyn FnMut(Stream, &str)) {
+        let until = Instant::now() + self.limits.settle * 10;
+        let mut quiet = Instant::now() + self.limits.settle;
+        loop {
+            let wait = quiet.min(until).saturating_duration_since(Instant::now());
+            match self.events.recv_timeout(wait) {
+                Ok(Event::Line(stream, text)) => {
+                    self.line(stream, &text, line);
+                    quiet = Instant::now() + self.limits.settle;
+                }
+                Ok(other) => self.waiting.push_back(other),
+                Err(_) => return,
             }
         }
     }
@@ -227,7 +257,7 @@ impl Link {
         // Not until the end of the pipes at any price: a process that left the group may hold them.
         let until = Instant::now() + self.limits.drain;
         while self.outputs_open > 0 {
-            match self.events.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            match self.next(until.saturating_duration_since(Instant::now())) {
                 Ok(Event::Line(stream, text)) => self.line(stream, &text, line),
                 Ok(Event::OutputClosed) => self.outputs_open -= 1,
                 Ok(_) => {}

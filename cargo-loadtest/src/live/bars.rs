@@ -6,7 +6,6 @@
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use loadtest_core::options::Options;
 use loadtest_core::results::{Definition, Interval, ServiceInfo};
 use loadtest_core::wire::Phase;
 
@@ -80,8 +79,8 @@ impl Bars {
 }
 
 impl LiveView for Bars {
-    fn begin(&mut self, id: &str, definitions: &[Definition], overrides: &Options) {
-        let board = Board::new(id, definitions, overrides);
+    fn begin(&mut self, id: &str, definitions: &[Definition]) {
+        let board = Board::new(id, definitions);
         self.say(board.title());
         for line in board.plan() {
             self.say(line);
@@ -106,6 +105,10 @@ impl LiveView for Bars {
     fn warning(&mut self, text: &str) {
         let label = if self.colour { "\u{1b}[33mwarning\u{1b}[0m" } else { "warning" };
         self.say(format!("{label}: {}", plain(text)));
+    }
+
+    fn notice(&mut self, text: &str) {
+        self.say(text.to_owned());
     }
 
     fn interval(&mut self, interval: &Interval) {

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use loadtest_core::metric::{Builtin, Totals, Unit, tag};
-use loadtest_core::options::{Options, Workload};
+use loadtest_core::options::{Shape, Workload};
 use loadtest_core::results::{Definition, GeneratorState, Interval, ScenarioState, SeriesId, ServiceInfo};
 use loadtest_core::units::{format_count, format_duration, format_millis, format_rate};
 use loadtest_core::wire::Phase;
@@ -28,6 +28,10 @@ pub(super) struct Board {
     phase: Phase,
     /// From `go` to the end of the last interval.
     elapsed: Duration,
+    /// How much of that the load was held, to the second: the plan stands still meanwhile.
+    held: Duration,
+    /// Whether it is held now.
+    paused: bool,
     /// Whether there was an interval: before it there are no numbers to show.
     measured: bool,
     scenarios: Vec<Scenario>,
@@ -53,6 +57,7 @@ struct Scenario {
 #[derive(Debug, Default)]
 struct Second {
     seconds: f64,
+    planned_rate: Option<f64>,
     requests: f64,
     operations: f64,
     iterations: f64,
@@ -81,17 +86,18 @@ enum Part {
 }
 
 impl Board {
-    pub(super) fn new(id: &str, definitions: &[Definition], overrides: &Options) -> Self {
+    pub(super) fn new(id: &str, definitions: &[Definition]) -> Self {
         let mut thresholds = Vec::new();
         let scenario = |definition: &Definition| {
-            let options = definition.options.clone().overwrite(overrides.clone());
-            thresholds.extend(options.thresholds.iter().map(|threshold| threshold.source.clone()));
-            Scenario::new(&definition.scenario, options.resolve().ok())
+            thresholds.extend(definition.options.thresholds.iter().map(|threshold| threshold.source.clone()));
+            Scenario::new(&definition.scenario, Some(definition.workload.clone()))
         };
         Self {
             id: id.to_owned(),
             phase: Phase::Setup,
             elapsed: Duration::ZERO,
+            held: Duration::ZERO,
+            paused: false,
             measured: false,
             scenarios: definitions.iter().map(scenario).collect(),
             series: HashMap::new(),
@@ -110,6 +116,11 @@ impl Board {
         matches!(self.phase, Phase::Setup | Phase::Teardown)
     }
 
+    /// Whether the load is held.
+    pub(super) fn paused(&self) -> bool {
+        self.paused
+    }
+
     pub(super) fn add(&mut self, interval: &Interval) {
         for (name, state) in &interval.scenarios {
             let index = self.scenario(name);
@@ -121,7 +132,8 @@ impl Board {
             .scenarios
             .iter_mut()
             .map(|scenario| {
-                let fresh = Second { seconds: interval.seconds, ..Second::default() };
+                let planned_rate = scenario.state.planned_rate;
+                let fresh = Second { seconds: interval.seconds, planned_rate, ..Second::default() };
                 let before = std::mem::replace(&mut scenario.second, fresh);
                 (short && before.seconds >= data::MIN_RATE_SECONDS).then_some(before)
             })
@@ -146,6 +158,11 @@ impl Board {
         }
         let end = interval.index as f64 + interval.seconds;
         self.elapsed = Duration::try_from_secs_f64(end).unwrap_or(self.elapsed).max(self.elapsed);
+        if interval.paused {
+            let seconds = Duration::try_from_secs_f64(interval.seconds).unwrap_or_default();
+            self.held = self.held.saturating_add(seconds).min(self.elapsed);
+        }
+        self.paused = interval.paused;
         self.measured = true;
         self.generator = interval.generator.clone();
         self.holding.clone_from(&interval.thresholds);
@@ -186,8 +203,7 @@ impl Board {
     pub(super) fn lines(&self) -> Vec<String> {
         let common = self.common(false);
         let line = |scenario: &Scenario| {
-            let mut line =
-                format!("  {}: {}", plain(&scenario.name), scenario.phase(self.phase, self.elapsed));
+            let mut line = format!("  {}: {}", plain(&scenario.name), self.phase_of(scenario));
             if self.measured {
                 let _ = write!(line, " · {} · {}", scenario.counts(), scenario.numbers(false));
             }
@@ -204,8 +220,8 @@ impl Board {
     pub(super) fn rows(&self, colour: bool) -> Vec<String> {
         let mut rows = Vec::new();
         for scenario in &self.scenarios {
-            let (name, phase) = (plain(&scenario.name), scenario.phase(self.phase, self.elapsed));
-            let bar = bar(scenario.share(self.elapsed));
+            let (name, phase) = (plain(&scenario.name), self.phase_of(scenario));
+            let bar = bar(scenario.share(self.planned_time()));
             if self.measured {
                 rows.push(format!("  {bar} {name} {phase} · {}", scenario.counts()));
                 rows.push(format!("    {}", scenario.numbers(colour)));
@@ -218,6 +234,21 @@ impl Board {
             rows.push(format!("    {common}"));
         }
         rows
+    }
+
+    /// How far the plan has come.
+    fn planned_time(&self) -> Duration {
+        self.elapsed.saturating_sub(self.held)
+    }
+
+    /// What a scenario does, and how much time is left.
+    fn phase_of(&self, scenario: &Scenario) -> String {
+        match self.phase {
+            Phase::Setup => "setup".to_owned(),
+            Phase::Teardown => "teardown".to_owned(),
+            Phase::Stopping => finishing(self.elapsed),
+            Phase::Running => scenario.running(self.planned_time(), self.paused),
+        }
     }
 
     /// What belongs to no scenario: thresholds and the load generator.
@@ -287,48 +318,67 @@ impl Scenario {
         }
     }
 
-    /// How much of it is done, 0 to 1; `None` if that is not known.
-    fn share(&self, elapsed: Duration) -> Option<f64> {
-        let shape = &self.workload.as_ref()?.shape;
+    /// How much of it is done, 0 to 1; `None` if that is not known. `time` is how far the plan has come.
+    fn share(&self, time: Duration) -> Option<f64> {
+        let workload = self.workload.as_ref()?;
         let share = match self.state.planned_iterations {
-            Some(planned) if !shape.is_timed() && planned > 0 => self.done() as f64 / planned as f64,
-            _ if shape.is_timed() => elapsed.as_secs_f64() / shape.regular_duration().as_secs_f64(),
+            Some(planned) if !workload.shape.is_timed() && planned > 0 => self.done() as f64 / planned as f64,
+            _ if workload.shape.is_timed() => {
+                let ran = time.saturating_sub(workload.start_time);
+                ran.as_secs_f64() / workload.shape.regular_duration().as_secs_f64()
+            }
             _ => return None,
         };
         share.is_finite().then(|| share.clamp(0.0, 1.0))
     }
 
     fn done(&self) -> u64 {
-        self.state.completed + self.state.interrupted
+        self.state.completed.saturating_add(self.state.interrupted)
     }
 
-    /// What it does, and how much time is left.
-    fn phase(&self, phase: Phase, elapsed: Duration) -> String {
-        let timed = self
-            .workload
-            .as_ref()
-            .map(|workload| (workload.shape.is_timed(), workload.shape.regular_duration()));
-        let left = |until: Duration| format_duration(seconds(until.saturating_sub(elapsed)));
-        match (phase, timed) {
-            (Phase::Setup, _) => "setup".to_owned(),
-            (Phase::Teardown, _) => "teardown".to_owned(),
-            (Phase::Stopping, _) => format!("finishing after {}", format_duration(seconds(elapsed))),
-            (Phase::Running, Some((true, until))) if elapsed >= until => {
-                format!("finishing after {}", format_duration(seconds(elapsed)))
+    fn is_open(&self) -> bool {
+        self.workload.as_ref().is_some_and(|workload| workload.shape.is_open())
+    }
+
+    /// What it does under load, and how much time is left. `time` is how far the plan has come.
+    fn running(&self, time: Duration, paused: bool) -> String {
+        let doing = if paused { "paused" } else { "running" };
+        let Some(workload) = &self.workload else { return format!("{doing} for {}", shown(time)) };
+        if time < workload.start_time {
+            let starts = format!("starts in {}", shown(workload.start_time.saturating_sub(time)));
+            return if paused { format!("paused, {starts}") } else { starts };
+        }
+        let ran = shown(time.saturating_sub(workload.start_time));
+        let left = || shown(workload.regular_end().saturating_sub(time));
+        let (over, idle) = (time >= workload.regular_end(), self.state.vus == 0);
+        match &workload.shape {
+            shape if shape.is_timed() && over && idle => "done".to_owned(),
+            shape if shape.is_timed() && over => finishing(time),
+            shape if shape.is_timed() => format!("{doing}, {} left", left()),
+            // Nobody knows when it ends: somebody says so, or something is found.
+            Shape::ExternallyControlled { .. } => format!("{doing} for {ran}, until stopped"),
+            Shape::FindCapacity { .. } => format!("{doing} for {ran}"),
+            _ if idle && self.state.planned_iterations.is_some_and(|planned| self.done() >= planned) => {
+                "done".to_owned()
             }
-            (Phase::Running, Some((true, until))) => format!("running, {} left", left(until)),
-            (Phase::Running, Some((false, until))) => {
-                format!("running for {}, at most {} left", format_duration(seconds(elapsed)), left(until))
-            }
-            (Phase::Running, None) => format!("running for {}", format_duration(seconds(elapsed))),
+            _ => format!("{doing} for {ran}, at most {} left", left()),
         }
     }
 
-    /// Virtual users and iterations.
+    /// Virtual users and iterations, and of a load that starts them by plan: what is planned in a second, and
+    /// what came to its end.
     fn counts(&self) -> String {
         let state = &self.state;
-        let (active, planned) = (format_count(state.vus.into()), format_count(state.planned_vus.into()));
-        let mut text = format!("VUs {active}/{planned}");
+        let of = if self.is_open() { state.initialised_vus } else { state.planned_vus };
+        let mut text = format!("VUs {}/{}", format_count(state.vus.into()), format_count(of.into()));
+        if self.is_open() {
+            let second = &self.second;
+            let ended = if second.seconds > 0.0 { second.iterations / second.seconds } else { 0.0 };
+            let _ = write!(text, " · {}", format_rate(ended));
+            if let Some(planned) = second.planned_rate {
+                let _ = write!(text, " of {} planned", format_rate(planned));
+            }
+        }
         let _ = write!(text, " · {}", format_count(state.completed as f64));
         if let Some(planned) = state.planned_iterations {
             let _ = write!(text, "/{}", format_count(planned as f64));
@@ -367,9 +417,12 @@ impl Scenario {
         } else {
             let _ = write!(text, " · {}", red(&failed.join(", "), colour));
         }
-        if self.dropped > 0.0 {
-            let dropped = format!("{} dropped", format_count(self.dropped));
+        let dropped = self.dropped.max(self.state.dropped as f64);
+        if dropped > 0.0 {
+            let dropped = format!("{} dropped", format_count(dropped));
             let _ = write!(text, " · {}", red(&dropped, colour));
+        } else if self.is_open() {
+            text.push_str(" · 0 dropped");
         }
         text
     }
@@ -404,8 +457,13 @@ pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
-fn seconds(duration: Duration) -> Duration {
-    Duration::from_secs(duration.as_secs_f64().round() as u64)
+/// A duration in whole seconds.
+fn shown(duration: Duration) -> String {
+    format_duration(Duration::from_secs(duration.as_secs_f64().round() as u64))
+}
+
+fn finishing(elapsed: Duration) -> String {
+    format!("finishing after {}", shown(elapsed))
 }
 
 fn bar(share: Option<f64>) -> String {

@@ -5,7 +5,6 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use loadtest_core::options::Options;
 use loadtest_core::results::{Definition, Interval, ServiceInfo};
 use loadtest_core::wire::Phase;
 
@@ -43,8 +42,8 @@ impl<W: Write> Lines<W> {
 }
 
 impl<W: Write> LiveView for Lines<W> {
-    fn begin(&mut self, id: &str, definitions: &[Definition], overrides: &Options) {
-        let board = Board::new(id, definitions, overrides);
+    fn begin(&mut self, id: &str, definitions: &[Definition]) {
+        let board = Board::new(id, definitions);
         self.say(&board.title());
         for line in board.plan() {
             self.say(&line);
@@ -69,14 +68,20 @@ impl<W: Write> LiveView for Lines<W> {
         self.say(&format!("  {}", service_line(service)));
     }
 
+    fn notice(&mut self, text: &str) {
+        self.say(text);
+    }
+
     fn warning(&mut self, text: &str) {
         self.say(&format!("warning: {}", plain(text)));
     }
 
     fn interval(&mut self, interval: &Interval) {
         let Some(board) = &mut self.board else { return };
+        let was_paused = board.paused();
         board.add(interval);
-        if (interval.index + 1).is_multiple_of(EVERY) {
+        let changed = board.paused() != was_paused;
+        if changed || interval.index.wrapping_add(1).is_multiple_of(EVERY) {
             self.say_board();
         }
     }
@@ -108,7 +113,7 @@ mod tests {
     #[test]
     fn a_line_at_each_change_and_every_ten_seconds() {
         let mut lines = Lines::new(Vec::new());
-        lines.begin("concert/lib::reserve_seat", &[samples::definition()], &Options::default());
+        lines.begin("concert/lib::reserve_seat", &[samples::definition()]);
         lines.phase(Phase::Setup);
         lines.service(&samples::service());
         lines.phase(Phase::Running);
@@ -124,5 +129,22 @@ mod tests {
         assert!(text.contains("setup") && text.contains("teardown"), "{text}");
         assert!(text.contains("http://127.0.0.1:4000"), "{text}");
         assert!(!text.contains('\u{1b}'), "{text}");
+    }
+
+    #[test]
+    fn a_pause_is_told_when_it_begins_and_ends() {
+        let mut lines = Lines::new(Vec::new());
+        lines.begin("t", &[samples::definition()]);
+        for index in 0..6 {
+            lines.interval(&Interval { paused: (2..5).contains(&index), ..samples::interval(index) });
+        }
+        lines.notice("as you wish");
+        let text = String::from_utf8(lines.to).expect("text");
+        assert_eq!(
+            text.lines().filter(|line| line.starts_with("  reserve_seat: setup")).count(),
+            2,
+            "{text}"
+        );
+        assert!(text.ends_with("as you wish\n"), "{text}");
     }
 }

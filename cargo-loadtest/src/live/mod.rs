@@ -9,7 +9,6 @@ use std::env;
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
 
-use loadtest_core::options::Options;
 use loadtest_core::results::{Definition, Interval, ServiceInfo};
 use loadtest_core::wire::Phase;
 
@@ -48,7 +47,7 @@ pub enum Stream {
 /// A terminal that is gone is no reason to end a test: what can't be shown is not.
 pub trait LiveView {
     /// A test begins with its setup.
-    fn begin(&mut self, id: &str, definitions: &[Definition], overrides: &Options);
+    fn begin(&mut self, id: &str, definitions: &[Definition]);
     /// It does something else now.
     fn phase(&mut self, phase: Phase);
     /// It started a service.
@@ -59,6 +58,11 @@ pub trait LiveView {
     fn interval(&mut self, interval: &Interval);
     /// The user's own code printed a line. It is printed to the same stream, above any bars.
     fn output(&mut self, stream: Stream, line: &str);
+    /// Something that the user asked to see now, lines of plain text. It is printed to standard error, above
+    /// any bars, whatever else is shown.
+    fn notice(&mut self, text: &str) {
+        print(Stream::Err, text);
+    }
     /// Some time has passed, a tenth of a second or so.
     fn tick(&mut self) {}
     /// The test is over.

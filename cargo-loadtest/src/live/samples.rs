@@ -76,7 +76,7 @@ pub(super) fn interval(index: u64) -> Interval {
         started: 190 * (index + 1) + 99,
         completed: 190 * (index + 1),
         interrupted: 0,
-        planned_iterations: None,
+        ..ScenarioState::default()
     };
     Interval {
         index,
@@ -92,6 +92,7 @@ pub(super) fn interval(index: u64) -> Interval {
         service: None,
         thresholds: vec![true, false],
         errors: Vec::new(),
+        paused: false,
     }
 }
 

@@ -1,6 +1,5 @@
 //! No progress at all. Warnings and the user's own output are not progress.
 
-use loadtest_core::options::Options;
 use loadtest_core::results::{Definition, Interval, ServiceInfo};
 use loadtest_core::wire::Phase;
 
@@ -12,7 +11,7 @@ use super::{LiveView, Stream, print};
 pub(super) struct Silent;
 
 impl LiveView for Silent {
-    fn begin(&mut self, _: &str, _: &[Definition], _: &Options) {}
+    fn begin(&mut self, _: &str, _: &[Definition]) {}
     fn phase(&mut self, _: Phase) {}
     fn service(&mut self, _: &ServiceInfo) {}
     fn warning(&mut self, text: &str) {

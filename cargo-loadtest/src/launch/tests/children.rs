@@ -5,7 +5,6 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use loadtest_core::options::Options;
 use loadtest_core::results::{Definition, End, Interval, ServiceInfo};
 use loadtest_core::wire::Phase;
 
@@ -104,7 +103,7 @@ fn an_interrupted_process_that_has_not_begun_is_killed_with_its_group() {
     let raised = signals.clone();
     struct RaiseOnOutput(Seen, Signals);
     impl LiveView for RaiseOnOutput {
-        fn begin(&mut self, _: &str, _: &[Definition], _: &Options) {}
+        fn begin(&mut self, _: &str, _: &[Definition]) {}
         fn phase(&mut self, _: Phase) {}
         fn service(&mut self, _: &ServiceInfo) {}
         fn warning(&mut self, _: &str) {}
@@ -123,6 +122,7 @@ fn an_interrupted_process_that_has_not_begun_is_killed_with_its_group() {
         id: "t",
         definitions: &definitions,
         intervals: directory.path().join("i.jsonl"),
+        control: None,
     };
     let mut live = RaiseOnOutput(Seen::default(), raised);
     let connection = spawn("sleep 1000 & echo pid $!; wait", LIMITS);

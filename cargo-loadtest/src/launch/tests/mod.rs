@@ -24,9 +24,11 @@ use super::handshake::Door;
 use super::process::Child;
 use super::session::{Event, Limits, Link};
 use super::{Connection, LaunchSpec, Launched, Listing, Signals, TestBinary, drive, list};
+use crate::control::Server;
 use crate::live::{LiveView, Stream};
 
 mod children;
+mod control;
 
 /// Short enough for tests to end, long enough for a busy machine where an end is not expected.
 const LIMITS: Limits = Limits {
@@ -36,6 +38,7 @@ const LIMITS: Limits = Limits {
     silence: Duration::from_secs(10),
     stop: Duration::from_secs(20),
     gap: Duration::from_secs(20),
+    settle: Duration::from_millis(20),
     tick: Duration::from_millis(5),
 };
 
@@ -49,7 +52,7 @@ struct Seen {
 }
 
 impl LiveView for Seen {
-    fn begin(&mut self, id: &str, _: &[Definition], _: &Options) {
+    fn begin(&mut self, id: &str, _: &[Definition]) {
         self.log.push(format!("begin {id}"));
     }
     fn phase(&mut self, phase: Phase) {
@@ -69,6 +72,9 @@ impl LiveView for Seen {
     }
     fn output(&mut self, stream: Stream, line: &str) {
         self.log.push(format!("{stream:?} {line}"));
+    }
+    fn notice(&mut self, text: &str) {
+        self.log.push(format!("notice {text}"));
     }
     fn end(&mut self) {
         self.log.push("end".to_owned());
@@ -187,7 +193,8 @@ fn request() -> Request {
         version: 0,
         mode: Mode::Run,
         test: "tests::seats".to_owned(),
-        overrides: Options::default(),
+        options: BTreeMap::new(),
+        log_limit: 0,
         seed: 7,
         shard: Shard::default(),
         binaries: BTreeMap::new(),
@@ -225,17 +232,30 @@ struct Held {
 }
 
 /// Holds the conversation that runs a test.
-fn hold(connection: Connection, limits: Limits, signals: &Signals, mut seen: Seen) -> Held {
+fn hold(connection: Connection, limits: Limits, signals: &Signals, seen: Seen) -> Held {
+    hold_controlled(connection, limits, signals, seen, request(), None)
+}
+
+/// Holds it with this request, and with a server that others may control it by.
+fn hold_controlled(
+    connection: Connection,
+    limits: Limits,
+    signals: &Signals,
+    mut seen: Seen,
+    request: Request,
+    control: Option<&Server>,
+) -> Held {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("intervals.jsonl");
     let binary = binary("unused", &[]);
     let definitions = [definition()];
     let spec = LaunchSpec {
         binary: &binary,
-        request: request(),
+        request,
         id: "concert/lib::seats",
         definitions: &definitions,
         intervals: file.clone(),
+        control,
     };
     let launched = drive::drive(connection, spec, &mut seen, signals, limits);
     let text = fs::read_to_string(file).expect("the file of intervals");
@@ -327,6 +347,7 @@ fn intervals_are_in_the_file_as_soon_as_they_came() {
         id: "t",
         definitions: &definitions,
         intervals: file,
+        control: None,
     };
     drive::drive(connection, spec, &mut seen, &Signals::detached(), LIMITS).expect("runs");
 }
