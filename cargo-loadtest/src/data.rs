@@ -6,8 +6,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use loadtest_core::metric::{Builtin, MetricDef, Tags, Totals, tag};
-use loadtest_core::results::{Interval, RunDocument, SeriesDef, SeriesId, TestDocument};
+use loadtest_core::metric::{Builtin, MetricDef, Tags, Totals, Unit, tag};
+use loadtest_core::results::{
+    Interval, Probe, RunDocument, ScenarioState, SeriesDef, SeriesId, TestDocument,
+};
 use serde::Serialize;
 
 /// Intervals shorter than this say too little about a rate or a mean: the last one of a test may be of a few
@@ -22,6 +24,9 @@ pub const MAX_STEAL: f64 = 0.05;
 
 /// Share of the planned load that has to be offered.
 pub const MIN_OFFERED: f64 = 0.99;
+
+/// Tolerance for times in seconds, well above what rounding does to them.
+const SLACK: f64 = 1e-6;
 
 /// A run with the intervals of its tests.
 #[derive(Debug, Clone)]
@@ -90,6 +95,19 @@ impl TestData {
         let mut sum = Totals::default();
         for part in self.per_interval(metric, select) {
             sum.merge(&part);
+        }
+        sum
+    }
+
+    /// The same over the intervals at these positions only.
+    pub fn total_at(&self, metric: &str, select: impl Fn(&Tags) -> bool, positions: &[usize]) -> Totals {
+        let takes = |def: &&SeriesDef| def.metric.name == metric && select(&def.tags);
+        let chosen: Vec<SeriesId> = self.series.values().filter(takes).map(|def| def.id).collect();
+        let mut sum = Totals::default();
+        for interval in positions.iter().filter_map(|position| self.intervals.get(*position)) {
+            for (_, totals) in interval.series.iter().filter(|(id, _)| chosen.contains(id)) {
+                sum.merge(totals);
+            }
         }
         sum
     }
@@ -180,34 +198,117 @@ impl TestData {
         (rows, row_of)
     }
 
-    /// Mean time in milliseconds by which iterations started later than intended: the difference of the
-    /// means from intended and from actual start. `None` without iterations.
-    pub fn schedule_lag_ms(&self) -> Option<f64> {
+    /// How much later than intended iterations started. Executors that plan starts measure it; of the others
+    /// the mean is the difference of the means from intended and from actual start. `None` without iterations.
+    pub fn schedule_lag(&self) -> Option<ScheduleLag> {
+        let measured = self.total(Builtin::ScheduleLag.name(), |_| true);
+        if let Some(mean_ms) = measured.mean() {
+            return Some(ScheduleLag { mean_ms, p99_ms: measured.quantile(0.99, Unit::Millis) });
+        }
         let mean = |metric: Builtin| self.mean_by(metric.name(), |_| Some(())).remove(&());
         let lag = mean(Builtin::IterationScheduledDuration)? - mean(Builtin::IterationDuration)?;
-        Some(lag.max(0.0))
+        Some(ScheduleLag { mean_ms: lag.max(0.0), p99_ms: None })
     }
 
-    /// The share of the planned virtual users' time that there were active ones, over the intervals at these
-    /// positions and the scenarios that end by the clock; `None` without any. States are those of each
-    /// interval's end, so a virtual user counts as missing only if the plan wanted it at the end before as
-    /// well: one that is just starting is not missing.
-    pub fn offered(&self, positions: impl Iterator<Item = usize> + Clone) -> Option<f64> {
+    /// Whether a scenario starts iterations at instants of its own (an open model).
+    pub fn is_open(&self) -> bool {
+        self.document.outcome.workloads.values().any(|workload| workload.shape.is_open())
+    }
+
+    /// Takes the series of scenarios that start iterations at instants of their own.
+    pub fn of_open_scenario(&self, tags: &Tags) -> bool {
+        let workload = tags.get(tag::SCENARIO).and_then(|name| self.document.outcome.workloads.get(name));
+        workload.is_some_and(|workload| workload.shape.is_open())
+    }
+
+    /// What a scenario had done at the end, or when it was last heard of.
+    pub fn final_state(&self, scenario: &str) -> ScenarioState {
+        let told = || self.intervals.iter().rev().find_map(|interval| interval.scenarios.get(scenario));
+        self.document.outcome.scenarios.get(scenario).or_else(told).cloned().unwrap_or_default()
+    }
+
+    /// The starts of the open scenarios in the interval at this position.
+    pub fn starts(&self, position: usize) -> Starts {
+        let open = self.document.outcome.workloads.iter().filter(|(_, workload)| workload.shape.is_open());
+        let mut sum = Starts::default();
+        for (scenario, _) in open {
+            let (now, before) = self.states(scenario, position);
+            let Some(now) = now else { continue };
+            sum.add(now, before);
+            if let Some(rate) = now.planned_rate {
+                sum.planned_rate = Some(sum.planned_rate.unwrap_or(0.0) + rate);
+            }
+        }
+        sum
+    }
+
+    /// A scenario's state at the end of the interval at this position, and that at its start.
+    fn states(&self, scenario: &str, position: usize) -> (Option<&ScenarioState>, Option<&ScenarioState>) {
+        let state = |position: usize| self.intervals.get(position)?.scenarios.get(scenario);
+        (state(position), position.checked_sub(1).and_then(state))
+    }
+
+    /// How much of the planned load there was, over the intervals at these positions and the scenarios that
+    /// end by the clock; a capacity search, which overloads by its nature, is none of them. Intervals in which
+    /// the load was held by `cargo loadtest pause` count for nothing.
+    ///
+    /// States are those of each interval's end, so a virtual user counts as missing only if the plan wanted it
+    /// at the end before as well: one that is just starting is not missing.
+    pub fn offered(&self, positions: impl Iterator<Item = usize> + Clone) -> Offered {
         let (mut planned, mut missing) = (0.0, 0.0);
+        let mut starts = Starts::default();
         for (scenario, workload) in &self.document.outcome.workloads {
             if !workload.shape.is_timed() {
                 continue;
             }
-            let state = |position: usize| self.intervals.get(position)?.scenarios.get(scenario);
-            for position in positions.clone() {
-                let Some(now) = state(position) else { continue };
-                let before = position.checked_sub(1).and_then(state).map_or(0, |state| state.planned_vus);
+            for position in positions.clone().filter(|position| !self.is_paused(*position)) {
+                let (Some(now), before) = self.states(scenario, position) else { continue };
+                if workload.shape.is_open() {
+                    starts.add(now, before);
+                    continue;
+                }
+                let wanted = before.map_or(0, |state| state.planned_vus).min(now.planned_vus);
                 let seconds = self.intervals[position].seconds;
                 planned += f64::from(now.planned_vus) * seconds;
-                missing += f64::from(before.min(now.planned_vus).saturating_sub(now.vus)) * seconds;
+                missing += f64::from(wanted.saturating_sub(now.vus)) * seconds;
             }
         }
-        (planned > 0.0).then(|| 1.0 - missing / planned)
+        Offered { users: (planned > 0.0).then(|| 1.0 - missing / planned), starts }
+    }
+
+    /// Whether the load was held by `cargo loadtest pause` for a part of the interval at this position.
+    pub fn is_paused(&self, position: usize) -> bool {
+        let paused = |position: usize| self.intervals.get(position).is_some_and(|interval| interval.paused);
+        paused(position) || position.checked_sub(1).is_some_and(paused)
+    }
+
+    /// When the load was held by `cargo loadtest pause`: from and to in seconds since the start of the load,
+    /// to the second.
+    pub fn paused_spans(&self) -> Vec<(f64, f64)> {
+        let mut spans: Vec<(f64, f64)> = Vec::new();
+        for interval in self.intervals.iter().filter(|interval| interval.paused) {
+            let (from, to) = (interval.index as f64, interval.index as f64 + interval.seconds);
+            match spans.last_mut() {
+                Some(last) if from - last.1 < SLACK => last.1 = to,
+                _ => spans.push((from, to)),
+            }
+        }
+        spans
+    }
+
+    /// Positions of the intervals that lie wholly within a probe of a capacity search.
+    pub fn within(&self, probe: &Probe) -> Vec<usize> {
+        let (from, to) = (probe.started_at, probe.started_at + probe.seconds);
+        let inside = |interval: &Interval| {
+            interval.index as f64 >= from - SLACK && interval.index as f64 + interval.seconds <= to + SLACK
+        };
+        (0..self.intervals.len()).filter(|position| inside(&self.intervals[*position])).collect()
+    }
+
+    /// Latency of a scenario's successes over the whole intervals of a probe.
+    pub fn probe_latency(&self, scenario: &str, probe: &Probe) -> Totals {
+        let own = |tags: &Tags| tags.get(tag::SCENARIO).is_none_or(|name| name == scenario);
+        self.total_at(self.latency_metric(), |tags| own(tags) && successes(tags), &self.within(probe))
     }
 
     /// What the load generator used over the whole test.
@@ -279,6 +380,68 @@ impl TestData {
             .find(|name| self.series.values().any(|def| def.metric.name == *name))
             .unwrap_or(Builtin::IterationDuration.name())
     }
+}
+
+/// How much later than intended iterations started.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ScheduleLag {
+    /// Mean in milliseconds.
+    pub mean_ms: f64,
+    /// 99th percentile in milliseconds, of executors that plan starts.
+    pub p99_ms: Option<f64>,
+}
+
+/// Starts that a plan asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Starts {
+    /// Iterations that started.
+    pub started: u64,
+    /// Starts for which there was no free virtual user.
+    pub dropped: u64,
+    /// Starts per second that the plan asked for, where it is about a single interval.
+    pub planned_rate: Option<f64>,
+}
+
+impl Starts {
+    fn add(&mut self, now: &ScenarioState, before: Option<&ScenarioState>) {
+        let since =
+            |of: fn(&ScenarioState) -> u64| of(now).saturating_sub(before.map(of).unwrap_or_default());
+        self.started = self.started.saturating_add(since(|state| state.started));
+        self.dropped = self.dropped.saturating_add(since(|state| state.dropped));
+    }
+
+    /// How many were planned.
+    pub fn planned(&self) -> u64 {
+        self.started.saturating_add(self.dropped)
+    }
+
+    /// The share that was started; `None` if none was planned.
+    pub fn share(&self) -> Option<f64> {
+        let planned = self.planned();
+        (planned > 0).then(|| self.started as f64 / planned as f64)
+    }
+
+    /// What to say if less than [`MIN_OFFERED`] was started.
+    pub fn shortfall(&self) -> Option<String> {
+        let share = self.share().filter(|share| *share < MIN_OFFERED)?;
+        Some(format!(
+            "only {:.1} % of the planned starts were offered (at least {:.0} % is needed): {} dropped for want of a \
+             free virtual user; raise `max_vus`, or the service is slower than the rate",
+            // Never rounded up to the limit.
+            (share * 1000.0).floor() / 10.0,
+            MIN_OFFERED * 100.0,
+            self.dropped
+        ))
+    }
+}
+
+/// How much of the planned load there was.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Offered {
+    /// The share of the planned virtual users' time that there were active ones; `None` if none was planned.
+    pub users: Option<f64>,
+    /// The starts of arrival rates.
+    pub starts: Starts,
 }
 
 /// The load generator over a test.

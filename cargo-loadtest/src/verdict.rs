@@ -13,7 +13,7 @@ use crate::compare::Verdict;
 /// The kind that errors go to once there are too many different ones.
 const OTHER_ERRORS: &str = "other";
 
-/// What a run ends with. The numbers are a contract with scripts: 99 and 105 to 109 are those of k6.
+/// What a run ends with. The numbers are a contract with scripts: 99, 105 and 107 to 110 are those of k6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[repr(u8)]
 #[expect(missing_docs, reason = "EXIT_CODES has a sentence for each, which help and README print")]
@@ -32,6 +32,7 @@ pub enum ExitCode {
     SetupFailed = 107,
     Aborted = 108,
     Crashed = 109,
+    Failed = 110,
 }
 
 /// Every exit code with a sentence. Help and README read this table.
@@ -56,6 +57,7 @@ pub const EXIT_CODES: &[(ExitCode, &str)] = &[
     (ExitCode::SetupFailed, "a setup or a registration failed, before any load"),
     (ExitCode::Aborted, "a test ended itself"),
     (ExitCode::Crashed, "a test process died"),
+    (ExitCode::Failed, "a test said that it failed, with `vu.fail`"),
 ];
 
 /// What ends a run, the most severe first. Of several tests and findings the first in this list decides.
@@ -65,6 +67,7 @@ const SEVERITY: &[ExitCode] = &[
     ExitCode::SetupFailed,
     ExitCode::Aborted,
     ExitCode::Invalid,
+    ExitCode::Failed,
     ExitCode::ThresholdsFailed,
     ExitCode::Regressed,
     ExitCode::BaselineMissing,
@@ -218,7 +221,8 @@ fn off_plan(test: &TestFacts<'_>) -> Vec<(ExitCode, String)> {
     let outcome = test.outcome;
     let mut found = Vec::new();
     match &outcome.end {
-        End::Completed => {}
+        // To be stopped is how a test ends that runs until then.
+        End::Completed | End::Stopped => {}
         End::Interrupted => found.push((ExitCode::Interrupted, format!("{id}: interrupted"))),
         // k6 exits with "thresholds have crossed" when one of them ends the test.
         End::Aborted { reason } if outcome.thresholds.iter().any(|threshold| threshold.aborted) => {
@@ -231,11 +235,17 @@ fn off_plan(test: &TestFacts<'_>) -> Vec<(ExitCode, String)> {
         End::Crashed { reason } => found.push((ExitCode::Crashed, format!("{id}: crashed: {reason}"))),
     }
     found.extend(test.invalid.iter().map(|reason| (ExitCode::Invalid, format!("{id}: invalid: {reason}"))));
+    found.extend(
+        outcome
+            .failed_by_test
+            .iter()
+            .map(|why| (ExitCode::Failed, format!("{id}: failed by the test: {why}"))),
+    );
     // Before what follows from it.
     found.extend(
         outcome.services_died.iter().map(|died| (ExitCode::ThresholdsFailed, format!("{id}: {died}"))),
     );
-    if outcome.end == End::Completed && test.succeeded == 0 {
+    if matches!(outcome.end, End::Completed | End::Stopped) && test.succeeded == 0 {
         found.push((
             ExitCode::ThresholdsFailed,
             format!("{id}: no iteration succeeded{}{}", interrupted(outcome), first_error(outcome)),
@@ -319,6 +329,9 @@ mod tests {
             (ended(End::Completed, |o| o.services_died = vec!["x".to_owned()]), &[], 1, 99),
             (ended(End::Interrupted, |o| o.thresholds = vec![threshold(false, false)]), &[], 1, 105),
             (ended(End::Interrupted, |_| {}), &[], 0, 105),
+            (ended(End::Stopped, |_| {}), &[], 1, 0),
+            (ended(End::Completed, |o| o.failed_by_test = vec!["x".to_owned()]), &[], 1, 110),
+            (ended(End::Completed, |o| o.failed_by_test = vec!["x".to_owned()]), &invalid, 1, 96),
             (ended(End::SetupFailed { reason: reason() }, |_| {}), &[], 0, 107),
             (ended(End::Crashed { reason: reason() }, |_| {}), &invalid, 0, 109),
             (ended(End::Aborted { reason: reason() }, |_| {}), &[], 1, 108),

@@ -6,13 +6,16 @@
 //!
 //! Refuses to do: looking at latency, except to warn of a trend.
 
+use loadtest_core::metric::{Builtin, Unit};
 use loadtest_core::results::{End, Fingerprint, Interval};
+use loadtest_core::units::format_millis;
 
 use super::Verdict;
 use super::extract::Measured;
 use super::segments::{Basis, Window};
 use crate::data::{
     MAX_GENERATOR_CPU as MOST_CPU, MAX_STEAL as MOST_STEAL, MIN_OFFERED as LEAST_OFFERED, RunData, TestData,
+    successes,
 };
 use crate::stats::descriptive::{logarithm, mean, variance};
 use crate::stats::dist::t_two_sided;
@@ -22,6 +25,10 @@ use crate::stats::{EventCounts, NotJudged};
 const MEMORY_TOLERANCE: f64 = 0.05;
 /// Share of iterations that may be dropped without a word.
 const DROPPED: f64 = 0.001;
+/// How late one of a hundred iterations of an arrival rate may start: this share of the p95 of latency …
+const MOST_LAG: f64 = 0.05;
+/// … or this many milliseconds, whichever is longer.
+const MOST_LAG_MS: f64 = 2.0;
 
 /// Why a test is not judged.
 #[derive(Debug, Clone, PartialEq)]
@@ -154,6 +161,7 @@ pub(super) fn completed(base: &TestData, head: &TestData, again: &str) -> Result
     let how = |test: &TestData| match &test.document.outcome.end {
         End::Completed => None,
         End::Interrupted => Some("was interrupted"),
+        End::Stopped => Some("was stopped"),
         End::Aborted { .. } => Some("was ended early"),
         End::SetupFailed { .. } => Some("failed in its setup"),
         End::Crashed { .. } => Some("crashed"),
@@ -164,6 +172,30 @@ pub(super) fn completed(base: &TestData, head: &TestData, again: &str) -> Result
     }
     if let Some(how) = how(head) {
         reasons.push(format!("this run {how}: only whole runs are compared"));
+    }
+    stop(Verdict::NotComparable, reasons)
+}
+
+/// Nobody changed the load of either side while it ran.
+pub(super) fn undisturbed(base: &TestData, head: &TestData, again: &str) -> Result<(), Stop> {
+    let how = |test: &TestData| {
+        let outcome = &test.document.outcome;
+        let mut found = Vec::new();
+        if outcome.paused_seconds > 0.0 {
+            found.push(format!("was paused for {}", format_millis(outcome.paused_seconds * 1_000.0)));
+        }
+        if outcome.scaled {
+            found.push("had its virtual users scaled".to_owned());
+        }
+        found.join(" and ")
+    };
+    let mut reasons = Vec::new();
+    let (old, new) = (how(base), how(head));
+    if !old.is_empty() {
+        reasons.push(format!("the baseline's run {old} while it ran; save a new one with {again}"));
+    }
+    if !new.is_empty() {
+        reasons.push(format!("this run {new} while it ran: only runs that were left alone are compared"));
     }
     stop(Verdict::NotComparable, reasons)
 }
@@ -217,16 +249,35 @@ fn troubles(test: &TestData, windows: &[Window]) -> Vec<String> {
         found.push(format!("{lost} samples were lost because recording could not follow; lower the load"));
     }
     let offered = test.offered(windows.iter().map(|window| window.position));
-    if let Some(offered) = offered
-        && offered < LEAST_OFFERED
+    if let Some(users) = offered.users
+        && users < LEAST_OFFERED
     {
         found.push(format!(
             "only {} of the planned virtual users were active (at least {})",
-            percent(offered),
+            percent(users),
             percent(LEAST_OFFERED)
         ));
     }
+    found.extend(offered.starts.shortfall());
+    found.extend(late_starts(test, windows));
     found
+}
+
+/// That arrival rates started their iterations too late for their latencies to be those of the plan.
+fn late_starts(test: &TestData, windows: &[Window]) -> Option<String> {
+    let positions: Vec<usize> = windows.iter().map(|window| window.position).collect();
+    let lag = test.total_at(Builtin::ScheduleLag.name(), |_| true, &positions);
+    let latency = test.total_at(test.latency_metric(), successes, &positions);
+    let lag = lag.quantile(0.99, Unit::Millis)?;
+    let most = f64::max(MOST_LAG_MS, MOST_LAG * latency.quantile(0.95, Unit::Millis).unwrap_or(0.0));
+    (lag > most).then(|| {
+        format!(
+            "one of a hundred iterations started {} late or later (at most {}): the load generator could not keep \
+             the rate; use more cores or a lower rate",
+            format_millis(lag),
+            format_millis(most)
+        )
+    })
 }
 
 /// The mean over the deciding windows that tell; a single one tells too little.

@@ -3,12 +3,14 @@
 //! The main type is [`Comparison`], a document of its own with a schema version, and [`compare`] makes it.
 //! The way of the data: `guards` say whether two runs may be compared at all, `segments` which windows
 //! decide, `extract` what was measured in them, `evidence` what to make of both sides together; the verdicts
-//! are those of [`crate::stats::judge_stored`]. Nothing here formats: numbers and reasons go to the reports
-//! as data.
+//! are those of [`crate::stats::judge_stored`]. Of tests that search for a capacity only what they found is
+//! compared (`capacity`), because their load differs by design. Nothing here formats: numbers and reasons go to
+//! the reports as data.
 //!
 //! The promise is that a red check means that the code got slower. So whatever is in doubt is
 //! `inconclusive`, with what it would take to know.
 
+mod capacity;
 mod evidence;
 mod extract;
 mod guards;
@@ -20,7 +22,7 @@ mod sample;
 #[cfg(test)]
 mod tests;
 
-use loadtest_core::options::{ExecutorKind, Workload};
+use loadtest_core::options::{Shape, Workload};
 use serde::{Deserialize, Serialize};
 
 use crate::data::{RunData, TestData};
@@ -134,6 +136,9 @@ pub enum MetricKind {
     Throughput,
     /// A share (0 to 1), compared by difference, lower is better.
     Share,
+    /// Starts per second that a capacity search found to hold, higher is better. It is known to within a step
+    /// of the search, which takes the place of an interval.
+    Capacity,
 }
 
 /// One metric of one test.
@@ -188,7 +193,7 @@ fn compare_with(name: Option<&str>, base: &RunData, head: &RunData) -> Compariso
     }
 
     let cases: Vec<Case> = head.tests.iter().map(|test| Case::of(base, head, test, &again)).collect();
-    let in_family = |case: &&Case| case.stop.is_none();
+    let in_family = |case: &&Case| case.stop.is_none() && case.found.is_none();
     let family: Vec<StoredTest> =
         cases.iter().filter(in_family).map(|case| case.evidence.test.clone()).collect();
     let mut judged = judge_stored(&family, &rule).into_iter();
@@ -196,7 +201,7 @@ fn compare_with(name: Option<&str>, base: &RunData, head: &RunData) -> Compariso
     let mut tests = Vec::new();
     let mut verdicts = Vec::new();
     for case in cases {
-        let judgement = if case.stop.is_none() { judged.next() } else { judge_alone(&case) };
+        let judgement = if in_family(&&case) { judged.next() } else { judge_alone(&case) };
         let (verdict, metrics) = match judgement {
             Some(judgement) => (judgement.verdict.into(), judgement.metrics),
             None => (Verdict::Inconclusive, Vec::new()),
@@ -273,6 +278,8 @@ struct Case {
     /// Why it is not judged. What evidence there is, is only shown then.
     stop: Option<Stop>,
     evidence: Evidence,
+    /// The judgement of a capacity search, which takes the place of the evidence.
+    found: Option<capacity::Found>,
     /// What the reader should know.
     reasons: Vec<String>,
 }
@@ -301,8 +308,14 @@ impl Case {
     ) -> Result<(), Stop> {
         self.reasons = guards::same_load(runs, base, head, again)?;
         guards::completed(base, head, again)?;
+        guards::undisturbed(base, head, again)?;
 
         let workloads = &head.document.outcome.workloads;
+        if workloads.values().any(|workload| matches!(workload.shape, Shape::FindCapacity { .. })) {
+            self.found = Some(capacity::judge(base, head, StoredRule::default().decision.smallest_effect));
+            guards::same_machine(&runs.0.document.fingerprint, &runs.1.document.fingerprint, again)?;
+            return guards::healthy((base, &[]), (head, &[]), again);
+        }
         let shortest = segments::whole_seconds(base).min(segments::whole_seconds(head));
         let segments = Segments::of(workloads, shortest);
         let old = Measured::of(base, segments.windows(base));
@@ -331,7 +344,7 @@ impl Case {
         Ok(())
     }
 
-    fn conclude(mut self, verdict: Verdict, metrics: &[MetricJudgement]) -> TestComparison {
+    fn conclude(mut self, mut verdict: Verdict, metrics: &[MetricJudgement]) -> TestComparison {
         let rows = metrics.iter().zip(&self.evidence.rows);
         let mut shown: Vec<MetricComparison> = rows
             .map(|(judged, row)| (row.only_if_changed, metric(judged, row)))
@@ -340,6 +353,11 @@ impl Case {
             })
             .map(|(_, metric)| metric)
             .collect();
+        if let Some(found) = self.found.take() {
+            verdict = found.verdict;
+            shown = found.metrics;
+            self.reasons.push(capacity::ALONE.to_owned());
+        }
         if let Some(stop) = self.stop {
             for metric in &mut shown {
                 metric.verdict = stop.verdict;
@@ -364,7 +382,7 @@ impl Case {
 
 /// Whether iterations start at a rate, whatever becomes of those before them.
 fn is_open(workload: &Workload) -> bool {
-    matches!(workload.shape.kind(), ExecutorKind::ConstantArrivalRate | ExecutorKind::RampingArrivalRate)
+    workload.shape.is_open()
 }
 
 fn metric(judged: &MetricJudgement, row: &Row) -> MetricComparison {
@@ -414,6 +432,8 @@ fn plain_change(judged: &MetricJudgement, kind: MetricKind) -> Option<f64> {
     let (base, head) = (judged.base?, judged.head?);
     match kind {
         MetricKind::Share => Some(head - base),
-        MetricKind::Latency | MetricKind::Throughput => (base > 0.0).then(|| head / base),
+        MetricKind::Latency | MetricKind::Throughput | MetricKind::Capacity => {
+            (base > 0.0).then(|| head / base)
+        }
     }
 }

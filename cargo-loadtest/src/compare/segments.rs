@@ -3,13 +3,15 @@
 //! The main type is [`Segments`]. The option `warm_up` cuts the start of the run, and besides it the smaller
 //! of 5 s and 20 % is cut from the start of each segment, the same on both sides. Segments are:
 //!
-//! - `constant-vus`: the whole duration;
-//! - `ramping-vus`: the stages that hold a level; without any, every ramp, because the ramps of both sides
-//!   are equal;
-//! - the iteration executors: the whole run, as long as each side took.
+//! - `constant-vus` and `constant-arrival-rate`: the whole duration;
+//! - `ramping-vus` and `ramping-arrival-rate`: the stages that hold a level; without any, every ramp, because
+//!   the ramps of both sides are equal;
+//! - the iteration executors and those that end when someone or something says so: the whole run, as long as
+//!   each side took.
 //!
-//! Scenarios that run side by side share their windows, so only times that are in a segment of each of them
-//! decide. A window counts only if it lies in a segment as a whole and was measured as a whole, which leaves
+//! All of them count from the scenario's `start_time`. Scenarios that run side by side share their windows, so
+//! only times that are in a segment of each of them decide; of scenarios that run one after another, where no
+//! such time is, those in which each scenario is in a segment or not running. A window counts only if it lies in a segment as a whole and was measured as a whole, which leaves
 //! out the last, partial one.
 //!
 //! Refuses to do: windows finer than a second, because intervals are the finest that is stored.
@@ -63,26 +65,34 @@ impl Segments {
     /// The segments of a test with these scenarios. `shortest` is the length in seconds of the shorter of the
     /// two sides, which sets the cut where the plan has no length.
     pub(super) fn of(workloads: &BTreeMap<String, Workload>, shortest: f64) -> Self {
-        workloads
-            .values()
-            .map(|workload| Self::of_scenario(workload, shortest))
-            .reduce(|all, next| all.intersect(&next))
-            .unwrap_or(Self { basis: Basis::Whole, spans: Vec::new() })
+        let all: Vec<Self> =
+            workloads.values().map(|workload| Self::of_scenario(workload, shortest)).collect();
+        let together = all.iter().cloned().reduce(|all, next| all.intersect(&next));
+        let Some(mut segments) = together else { return Self { basis: Basis::Whole, spans: Vec::new() } };
+        if segments.spans.is_empty() {
+            segments.spans = apart(workloads, &all);
+        }
+        segments
     }
 
     fn of_scenario(workload: &Workload, shortest: f64) -> Self {
         let (basis, spans) = match &workload.shape {
             Shape::ConstantVus { duration, .. } => (Basis::Holds, vec![(0.0, duration.as_secs_f64())]),
-            Shape::RampingVus { start_vus, stages, .. } => of_stages(*start_vus, stages),
-            Shape::SharedIterations { .. } | Shape::PerVuIterations { .. } => {
-                (Basis::Whole, vec![(0.0, f64::INFINITY)])
+            Shape::ConstantArrivalRate { duration, .. } => {
+                (Basis::Holds, vec![(0.0, duration.as_secs_f64())])
             }
+            Shape::RampingVus { start_vus, stages, .. } => of_stages(u64::from(*start_vus), stages),
+            Shape::RampingArrivalRate { start_rate, stages, .. } => of_stages(*start_rate, stages),
+            Shape::SharedIterations { .. }
+            | Shape::PerVuIterations { .. }
+            | Shape::ExternallyControlled { .. }
+            | Shape::FindCapacity { .. } => (Basis::Whole, vec![(0.0, f64::INFINITY)]),
         };
-        let warm_up = workload.warm_up.as_secs_f64();
+        let (warm_up, from) = (workload.warm_up.as_secs_f64(), workload.start_time.as_secs_f64());
         let cut = |(start, end): (f64, f64)| {
             let start = f64::max(start, warm_up);
-            let length = if end.is_finite() { end - start } else { shortest - start };
-            (length > 0.0).then(|| (start + (CUT_SHARE * length).min(LONGEST_CUT), end))
+            let length = if end.is_finite() { end - start } else { shortest - from - start };
+            (length > 0.0).then(|| (from + start + (CUT_SHARE * length).min(LONGEST_CUT), from + end))
         };
         Self { basis, spans: spans.into_iter().filter_map(cut).collect() }
     }
@@ -133,11 +143,32 @@ pub(super) fn whole_seconds(test: &TestData) -> f64 {
     whole.map(|interval| interval.index.saturating_add(1)).max().unwrap_or(0) as f64
 }
 
+/// The times in which each scenario is in one of its segments or not running, and one of them is: of scenarios
+/// that have no segment in common.
+fn apart(workloads: &BTreeMap<String, Workload>, segments: &[Segments]) -> Vec<(f64, f64)> {
+    let running: Vec<(f64, f64)> = workloads
+        .values()
+        .map(|workload| (workload.start_time.as_secs_f64(), workload.regular_end().as_secs_f64()))
+        .collect();
+    let spans = || segments.iter().flat_map(|scenario| &scenario.spans);
+    let mut edges: Vec<f64> = running.iter().chain(spans()).flat_map(|span| [span.0, span.1]).collect();
+    edges.sort_by(f64::total_cmp);
+    edges.dedup();
+    let pieces = edges.windows(2).map(|pair| (pair[0], pair[1]));
+    let inside = |piece: &(f64, f64), span: &(f64, f64)| span.0 <= piece.0 && piece.1 <= span.1;
+    let decides = |piece: &(f64, f64)| {
+        let within = |scenario: &Segments| scenario.spans.iter().any(|span| inside(piece, span));
+        segments.iter().any(within)
+            && segments.iter().zip(&running).all(|(scenario, run)| within(scenario) || !inside(piece, run))
+    };
+    pieces.filter(decides).collect()
+}
+
 /// The holds of a ramp, equal neighbours joined; without any, its ramps. A hold without users is none.
-fn of_stages(start_vus: u32, stages: &[Stage]) -> (Basis, Vec<(f64, f64)>) {
+fn of_stages(start: u64, stages: &[Stage]) -> (Basis, Vec<(f64, f64)>) {
     let mut holds: Vec<(f64, f64)> = Vec::new();
     let mut ramps = Vec::new();
-    let (mut time, mut level) = (Duration::ZERO, u64::from(start_vus));
+    let (mut time, mut level) = (Duration::ZERO, start);
     let mut held = false;
     for stage in stages {
         let end = time.saturating_add(stage.duration);
@@ -160,7 +191,7 @@ fn of_stages(start_vus: u32, stages: &[Stage]) -> (Basis, Vec<(f64, f64)>) {
 
 #[cfg(test)]
 mod tests {
-    use loadtest_core::options::{Options, parse_stages};
+    use loadtest_core::options::{ExecutorKind, Options, parse_stages};
     use loadtest_core::units::parse_duration;
 
     use super::*;
@@ -213,6 +244,51 @@ mod tests {
         let soak = resolve(Options { duration: Some(Duration::from_secs(20)), ..Options::default() });
         let both = BTreeMap::from([("a".to_owned(), hold), ("b".to_owned(), soak)]);
         assert_eq!(Segments::of(&both, 40.0).spans, [(14.0, 20.0)]);
+    }
+
+    #[test]
+    fn arrival_rates_have_the_segments_of_their_plan() {
+        let constant = Options {
+            executor: Some(ExecutorKind::ConstantArrivalRate),
+            rate: Some(50),
+            duration: Some(Duration::from_secs(60)),
+            pre_allocated_vus: Some(10),
+            ..Options::default()
+        };
+        assert_eq!(spans(constant, 99.0), (Basis::Holds, vec![(5.0, 60.0)]));
+        let ramping = Options {
+            executor: Some(ExecutorKind::RampingArrivalRate),
+            start_rate: Some(0),
+            stages: Some(parse_stages("10s:50, 20s:50").unwrap()),
+            pre_allocated_vus: Some(10),
+            ..Options::default()
+        };
+        assert_eq!(spans(ramping, 99.0), (Basis::Holds, vec![(14.0, 30.0)]));
+    }
+
+    #[test]
+    fn segments_count_from_the_start_of_their_scenario() {
+        let at = |start: u64, duration: u64| {
+            let (start, duration) = (Duration::from_secs(start), Duration::from_secs(duration));
+            Options { start_time: Some(start), duration: Some(duration), ..Options::default() }
+                .resolve()
+                .unwrap()
+        };
+        let of = |workloads: &[Workload]| {
+            let named = workloads.iter().enumerate().map(|(n, workload)| (n.to_string(), workload.clone()));
+            Segments::of(&named.collect(), 100.0).spans
+        };
+        assert_eq!(of(&[at(30, 10)]), [(32.0, 40.0)]);
+        assert_eq!(of(&[at(0, 40), at(20, 40)]), [(25.0, 40.0)]);
+        // One after another: each by itself, and not where the second one settles.
+        assert_eq!(of(&[at(0, 20), at(20, 10)]), [(4.0, 20.0), (22.0, 30.0)]);
+        let iterations = Options {
+            vus: Some(2),
+            iterations: Some(50),
+            start_time: Some(Duration::from_secs(50)),
+            ..Options::default()
+        };
+        assert_eq!(of(&[iterations.resolve().unwrap()]), [(55.0, f64::INFINITY)]);
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use loadtest_core::options::{Options, Stage};
-use loadtest_core::results::End;
+use loadtest_core::metric::{Builtin, Tags, Totals};
+use loadtest_core::options::{ExecutorKind, Options, Stage};
+use loadtest_core::results::{Capacity, End, SeriesDef};
 
 use super::sample::{Sample, run_of};
 use super::*;
@@ -208,6 +209,79 @@ fn a_run_that_did_not_end_is_not_comparable() {
         assert_eq!(test.verdict, Verdict::NotComparable);
         assert!(says(&test, what), "{:?}", test.reasons);
     }
+}
+
+#[test]
+fn runs_that_someone_paused_or_scaled_are_not_comparable() {
+    let sound = Sample::seeded(1).run();
+    let mut paused = Sample::seeded(2).run();
+    paused.tests[0].document.outcome.paused_seconds = 12.5;
+    let test = compare(&sound, &paused).tests.remove(0);
+    assert_eq!(test.verdict, Verdict::NotComparable);
+    assert!(says(&test, "this run was paused for 12.5s"), "{:?}", test.reasons);
+    let mut scaled = Sample::seeded(2).run();
+    scaled.tests[0].document.outcome.scaled = true;
+    let test = compare_named("main", &scaled, &sound).tests.remove(0);
+    assert_eq!(test.verdict, Verdict::NotComparable);
+    assert!(says(&test, "scaled") && says(&test, "--save-baseline main"), "{:?}", test.reasons);
+}
+
+#[test]
+fn an_arrival_rate_that_starts_late_is_invalid() {
+    let sound = Sample::seeded(1).run();
+    let mut late = Sample::seeded(2).run();
+    let lag = SeriesDef { id: 9_999, metric: Builtin::ScheduleLag.def(), tags: Tags::new() };
+    let mut test = late.tests.remove(0);
+    for interval in &mut test.intervals {
+        let mut totals = Totals::default();
+        totals.record(lag.metric.kind, lag.metric.unit.scale(), 30.0);
+        interval.series.push((lag.id, totals));
+    }
+    test.intervals[0].new_series.push(lag);
+    late.tests.push(TestData::new(test.document, test.intervals));
+    let comparison = compare(&sound, &late);
+    assert_eq!(comparison.verdict, Verdict::Invalid);
+    assert!(says(&comparison.tests[0], "started 30.0ms late"), "{:?}", comparison.tests[0].reasons);
+}
+
+#[test]
+fn a_capacity_search_is_compared_by_its_capacity_alone() {
+    let options = Options {
+        executor: Some(ExecutorKind::FindCapacity),
+        start_rate: Some(100),
+        max_rate: Some(1_000),
+        step: Some(50),
+        probe_duration: Some(Duration::from_secs(10)),
+        pre_allocated_vus: Some(20),
+        thresholds: vec!["http_req_duration: p(95)<500ms".parse().unwrap()],
+        ..Options::default()
+    };
+    let run = |held, slower| {
+        let mut run = Sample { options: options.clone(), slower, ..Sample::seeded(held) }.run();
+        let found = Capacity {
+            time_unit: 1.0,
+            probes: Vec::new(),
+            highest_held: Some(held),
+            lowest_failed: Some(held + 50),
+            complete: true,
+        };
+        run.tests[0].document.outcome.capacities.insert("browse".to_owned(), found);
+        run
+    };
+    let base = run(700, 1.0);
+    for (held, expected) in [(700, Verdict::Unchanged), (500, Verdict::Regressed), (900, Verdict::Unchanged)]
+    {
+        let comparison = compare(&base, &run(held, 3.0));
+        assert_eq!(comparison.verdict, expected);
+        let test = &comparison.tests[0];
+        assert!(test.metrics.len() == 1 && says(test, "by its capacity alone"), "{test:#?}");
+        let capacity = named(test, "capacity");
+        assert_eq!((capacity.base, capacity.head), (Some(700.0), Some(held as f64)));
+        assert_eq!(capacity.verdict == Verdict::Improved, held == 900);
+    }
+    let mut elsewhere = run(500, 1.0);
+    elsewhere.document.fingerprint.cores = 2;
+    assert_eq!(compare(&base, &elsewhere).verdict, Verdict::Inconclusive);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::metadata::Workspace;
 use super::{LoadTest, cargo, metadata};
-use crate::cli::Args;
+use crate::cli::TargetArgs;
 use crate::failure::{Failure, OrExit};
 use crate::launch;
 use crate::verdict::ExitCode;
@@ -53,7 +53,7 @@ pub(super) struct BuiltTarget<'w> {
 ///
 /// # Errors
 /// If cargo fails, or the profile does not optimise and that was not asked for.
-pub(super) fn tests<'w>(workspace: &'w Workspace, args: &Args) -> Result<Built<'w>, Failure> {
+pub(super) fn tests<'w>(workspace: &'w Workspace, args: &TargetArgs) -> Result<Built<'w>, Failure> {
     if matches!(args.profile.as_str(), "dev" | "test") && !args.allow_debug {
         return Err(unoptimised(&args.profile));
     }
@@ -109,7 +109,7 @@ impl Workspace {
     pub fn build_services(
         &self,
         tests: &[&LoadTest],
-        args: &Args,
+        args: &TargetArgs,
     ) -> Result<BTreeMap<(String, String), PathBuf>, Failure> {
         let mut paths = BTreeMap::new();
         // By package, so that each is built with its own features.
@@ -182,7 +182,7 @@ impl Workspace {
     }
 }
 
-fn add_profile(command: &mut Command, workspace: &Workspace, args: &Args) -> Result<(), Failure> {
+fn add_profile(command: &mut Command, workspace: &Workspace, args: &TargetArgs) -> Result<(), Failure> {
     command.args(["--profile", &args.profile, "--message-format=json-render-diagnostics"]);
     let theirs = std::env::var_os("CARGO_PROFILE_LOADTEST_INHERITS").is_some()
         || workspace.sets_up_profile(PROFILE)?;

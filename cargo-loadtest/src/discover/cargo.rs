@@ -3,11 +3,11 @@
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
 
-use crate::cli::Args;
+use crate::cli::TargetArgs;
 
 /// A subcommand of the cargo that started this program, with the user's place and network options. What it
 /// says to people goes to them unchanged.
-pub(super) fn command(args: &Args, subcommand: &str) -> Command {
+pub(super) fn command(args: &TargetArgs, subcommand: &str) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
     command.arg(subcommand).stdin(Stdio::null()).stdout(Stdio::piped());
@@ -26,7 +26,7 @@ pub(super) fn command(args: &Args, subcommand: &str) -> Command {
 }
 
 /// The feature options; `takes` says which of the named features belong here.
-pub(super) fn add_features(command: &mut Command, args: &Args, takes: impl Fn(&str) -> bool) {
+pub(super) fn add_features(command: &mut Command, args: &TargetArgs, takes: impl Fn(&str) -> bool) {
     if args.all_features {
         command.arg("--all-features");
     }
@@ -40,7 +40,7 @@ pub(super) fn add_features(command: &mut Command, args: &Args, takes: impl Fn(&s
 }
 
 /// The features that the user named, one by one.
-pub(super) fn feature_names(args: &Args) -> impl Iterator<Item = &str> {
+pub(super) fn feature_names(args: &TargetArgs) -> impl Iterator<Item = &str> {
     args.features
         .iter()
         .flat_map(|list| list.split([',', ' ', '\t', '\n']))

@@ -13,7 +13,7 @@ use loadtest_core::{Error, suggest};
 
 use super::cargo;
 use super::cargo_config::CargoConfig;
-use crate::cli::Args;
+use crate::cli::TargetArgs;
 use crate::failure::{Failure, OrExit};
 use crate::verdict::ExitCode;
 
@@ -36,7 +36,7 @@ impl Workspace {
     ///
     /// # Errors
     /// If cargo can't read the workspace, or a package that the user names is not in it.
-    pub fn read(args: &Args) -> Result<Workspace, Failure> {
+    pub fn read(args: &TargetArgs) -> Result<Workspace, Failure> {
         let host = host_triple().or_exit(ExitCode::Internal)?;
         let directory = match args.manifest_path.as_deref().and_then(Path::parent) {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
@@ -140,7 +140,7 @@ pub(super) fn binaries(package: &Package) -> impl Iterator<Item = &str> {
     package.targets.iter().filter(|target| target.is_kind(TargetKind::Bin)).map(|target| target.name.as_str())
 }
 
-fn metadata(args: &Args, host: &str) -> Result<Metadata, Failure> {
+fn metadata(args: &TargetArgs, host: &str) -> Result<Metadata, Failure> {
     let mut command = cargo::command(args, "metadata");
     // Without the platform cargo would ask for the sources of every platform's dependencies.
     command.args(["--format-version", "1", "--filter-platform", host]).stderr(Stdio::inherit());
@@ -154,7 +154,7 @@ fn metadata(args: &Args, host: &str) -> Result<Metadata, Failure> {
         .or_exit(ExitCode::Internal)
 }
 
-fn select(metadata: &Metadata, args: &Args) -> Result<Vec<PackageId>, Error> {
+fn select(metadata: &Metadata, args: &TargetArgs) -> Result<Vec<PackageId>, Error> {
     let members = metadata.workspace_packages();
     if !args.package.is_empty() {
         let mut chosen = Vec::new();

@@ -17,7 +17,7 @@ use std::rc::Rc;
 
 use loadtest_core::results::Definition;
 
-use crate::cli::Args;
+use crate::cli::TargetArgs;
 use crate::failure::{Failure, OrExit};
 use crate::launch::{self, TestBinary};
 use crate::verdict::ExitCode;
@@ -51,7 +51,7 @@ pub struct Found {
 /// # Errors
 /// If the build fails, made a debug build that was not asked for, a binary does not answer, or one of the
 /// tests in it is not usable.
-pub fn find(workspace: &Workspace, args: &Args) -> Result<Found, Failure> {
+pub fn find(workspace: &Workspace, args: &TargetArgs) -> Result<Found, Failure> {
     let mut found = Found::default();
     if workspace.dependents().is_empty() {
         return Ok(found);

@@ -18,6 +18,8 @@ use crate::compare::{
 };
 use crate::data::{RunData, TestData};
 
+pub(super) mod open;
+
 /// What a sample is made of.
 pub(super) struct Recipe {
     pub seed: u64,
@@ -281,7 +283,7 @@ pub(super) fn test(recipe: &Recipe) -> TestData {
             started: ended + u64::from(planned),
             completed: ended,
             interrupted: 0,
-            planned_iterations: None,
+            ..ScenarioState::default()
         };
         recorder.open.scenarios.insert(scenario.clone(), state);
         recorder.open.series = std::mem::take(&mut recorder.opened).into_iter().collect();
@@ -395,6 +397,8 @@ fn document(recipe: &Recipe, scenario: &str) -> TestDocument {
         },
         graceful_stop: Duration::from_secs(30),
         warm_up: Duration::ZERO,
+        start_time: Duration::ZERO,
+        min_iteration_duration: Duration::ZERO,
     };
     let errors = recipe.messages.iter().enumerate().map(|(n, (kind, message))| ErrorOutcome {
         scenario: scenario.to_owned(),

@@ -45,6 +45,7 @@ fn interval(index: u64) -> Interval {
         service: Some(ProcessState { cpu_cores: 1.5, rss_bytes: 1 << 25 }),
         thresholds: vec![true],
         errors: Vec::new(),
+        paused: true,
     }
 }
 
@@ -56,6 +57,11 @@ fn scenario() -> ScenarioState {
         completed: 290,
         interrupted: 10,
         planned_iterations: Some(400),
+        failed: 3,
+        dropped: 100,
+        initialised_vus: 100,
+        planned_rate: Some(12.5),
+        peak_vus: 100,
     }
 }
 
@@ -188,8 +194,23 @@ fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
 fn documents_of_version_1_parse_forever() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/golden/v1");
     let run = document::load(&golden).expect("parses");
-    assert_eq!(run.document, document("20260131T215418Z-0a1b2c3-4d5e", "reserve_seat.intervals.jsonl"));
-    assert_eq!(run.tests[0].intervals, [interval(0), interval(1)]);
+    // Written before these were known.
+    let first = |state: ScenarioState| ScenarioState {
+        failed: 0,
+        dropped: 0,
+        peak_vus: 0,
+        initialised_vus: 0,
+        planned_rate: None,
+        ..state
+    };
+    let mut expected = document("20260131T215418Z-0a1b2c3-4d5e", "reserve_seat.intervals.jsonl");
+    expected.tests[0].outcome.scenarios = [("reserve_seat".to_owned(), first(scenario()))].into();
+    assert_eq!(run.document, expected);
+    let first = |index| {
+        let scenarios = [("reserve_seat".to_owned(), first(scenario()))].into();
+        Interval { scenarios, paused: false, ..interval(index) }
+    };
+    assert_eq!(run.tests[0].intervals, [first(0), first(1)]);
     let total = run.tests[0].total("http_req_duration", |_| true);
     assert_eq!((total.count, total.max), (6, 40.0));
 }

@@ -13,6 +13,8 @@ pub(super) enum Quantity {
     Latency,
     /// Milliseconds by powers of ten.
     LogLatency,
+    /// The same from one round value to another.
+    RoundLogLatency,
     /// A number of things.
     Count,
     /// Per second.
@@ -37,6 +39,11 @@ impl Scale {
         if self.log { value.max(self.low).log10() } else { value }
     }
 
+    /// Where it begins and ends.
+    pub(super) fn ends(&self) -> (f64, f64) {
+        (self.low, self.high)
+    }
+
     /// Where it begins and ends, on the plotter's linear axis.
     pub(super) fn range(&self) -> std::ops::Range<f64> {
         self.at(self.low)..self.at(self.high)
@@ -54,7 +61,7 @@ pub(super) fn position(value: f64, range: &std::ops::Range<f64>, from: i32, to: 
 pub(super) fn scale(quantity: Quantity, low: f64, high: f64) -> Scale {
     let low = if low.is_finite() && low < f64::MAX { low } else { 0.0 };
     let log = match quantity {
-        Quantity::LogLatency => true,
+        Quantity::LogLatency | Quantity::RoundLogLatency => true,
         // Percentiles that are far apart can't be read from a linear axis.
         Quantity::Latency => low > 0.0 && high / low > 25.0,
         _ => false,
@@ -66,7 +73,7 @@ pub(super) fn scale(quantity: Quantity, low: f64, high: f64) -> Scale {
             // Along a distribution: from its smallest to its largest value.
             return Scale { log, low, high: high.max(low * 1.1), ticks };
         }
-        let (low, high) = (floor_125(low), ceil_125(high));
+        let (low, high) = (floor_125(low), ceil_125(high.max(low * 1.1)));
         return Scale { log, low, high, ticks: log_ticks(low, high) };
     }
     match quantity {
@@ -140,7 +147,9 @@ pub(super) fn tick_label(value: f64, quantity: Quantity) -> String {
                 (h, m, s) => format!("{h}:{m:02}:{s:02}"),
             }
         }
-        Quantity::Latency | Quantity::LogLatency => without_zeros(&format_millis(value)),
+        Quantity::Latency | Quantity::LogLatency | Quantity::RoundLogLatency => {
+            without_zeros(&format_millis(value))
+        }
         Quantity::Count => short_count(value),
         Quantity::Rate => format!("{}/s", short_count(value)),
         Quantity::Share => format!("{:.0}%", value * 100.0),

@@ -40,7 +40,12 @@ impl Chart for Errors {
             x_caption: "time since the start of the load",
             x: Quantity::Seconds,
             x_range: (0.0, last),
-            panels: vec![Panel { caption: "Errors", height: 150, y: Quantity::Rate, lines: lines.collect() }],
+            panels: vec![Panel {
+                caption: "Errors".into(),
+                height: 150,
+                y: Quantity::Rate,
+                lines: lines.collect(),
+            }],
             max_points: input.max_points,
         };
         let columns: Vec<&str> = kinds.iter().map(|kind| kind.label.as_str()).collect();

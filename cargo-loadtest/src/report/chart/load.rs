@@ -1,4 +1,4 @@
-//! Planned virtual users, active ones, and the rate achieved: did the generator or the target saturate?
+//! Planned and active virtual users, planned and achieved rate: did the generator or the target saturate?
 
 use std::time::Duration;
 
@@ -10,10 +10,14 @@ use loadtest_core::units::{format_count, format_rate};
 use super::axis::Quantity;
 use super::plot::{Line, Panel, Plot, REFERENCE};
 use super::{Chart, Drawing, Input, Section, Table, middle, rate_cell};
-use crate::data::TestData;
+use crate::data::{Starts, TestData};
 
 /// The chart of the load.
 pub(super) struct Load;
+
+/// Styles of what only arrival rates have.
+const EXISTING: usize = 6;
+const DROPPED: usize = 4;
 
 impl Chart for Load {
     fn id(&self) -> &'static str {
@@ -31,7 +35,13 @@ impl Chart for Load {
         }
         let states = |index: usize| test.intervals[index].scenarios.values();
         let planned = |index: usize| states(index).map(|state| f64::from(state.planned_vus)).sum::<f64>();
-        let active = |index: usize| states(index).map(|state| f64::from(state.vus)).sum::<f64>();
+        // Those of a plan of starts come and go within a second: the state at its end would miss them.
+        let open = test.is_open();
+        let active = |index: usize| {
+            let users =
+                states(index).map(|state| if open { state.peak_vus.max(state.vus) } else { state.vus });
+            users.map(f64::from).sum::<f64>()
+        };
         // The state is that at the end of an interval.
         let end = |index: usize| test.intervals[index].index as f64 + test.intervals[index].seconds;
         let users = |of: &dyn Fn(usize) -> f64| {
@@ -49,38 +59,60 @@ impl Chart for Load {
         let has_requests = requests.iter().flatten().any(|rate| *rate > 0.0);
 
         let last = end(test.intervals.len() - 1);
-        let plan = plan(test, last).unwrap_or_else(|| users(&planned));
-        let mut rates = Vec::new();
-        if has_requests {
-            rates.push(Line {
-                label: "requests".into(),
-                style: 0,
-                step: false,
-                points: at_middle(&requests),
+        let starts: Vec<Starts> = (0..test.intervals.len()).map(|index| test.starts(index)).collect();
+        let dropped = test.rates(&starts.iter().map(|starts| starts.dropped as f64).collect::<Vec<_>>());
+        // The plan of an interval that is too short for a rate is left out with it.
+        let planned_starts: Vec<Option<f64>> =
+            starts.iter().zip(&dropped).map(|(starts, dropped)| dropped.and(starts.planned_rate)).collect();
+        let exist = |index: usize| states(index).map(|state| f64::from(state.initialised_vus)).sum::<f64>();
+        let line = |label: &str, style, step, points| Line { label: label.to_owned(), style, step, points };
+        // Arrival rates plan starts, and take as many users as these need.
+        let plan = if open {
+            line("VUs initialised", EXISTING, true, users(&exist))
+        } else {
+            line("VUs planned", REFERENCE, true, plan(test, last).unwrap_or_else(|| users(&planned)))
+        };
+        let mut panels = vec![Panel {
+            caption: "Virtual users".into(),
+            height: 120,
+            y: Quantity::Count,
+            lines: vec![plan, line("VUs active", 3, false, users(&active))],
+        }];
+        let requested = has_requests.then(|| line("requests", 0, false, at_middle(&requests)));
+        let achieved = |label, style, rates: &[Option<f64>]| line(label, style, false, at_middle(rates));
+        // Beside a planned rate stands what became of it, without the users that loop by themselves.
+        let mixed =
+            open && !test.document.outcome.workloads.values().all(|workload| workload.shape.is_open());
+        if open {
+            let parts = test.per_interval(Builtin::Iterations.name(), |tags| test.of_open_scenario(tags));
+            let of_plan = test.rates(&parts.iter().map(|part| part.sum).collect::<Vec<_>>());
+            let mut lines = vec![
+                line("starts planned", REFERENCE, true, at_middle(&planned_starts)),
+                achieved("iterations of the plan", 2, &of_plan),
+            ];
+            if dropped.iter().flatten().any(|rate| *rate > 0.0) {
+                lines.push(line("starts dropped", DROPPED, false, at_middle(&dropped)));
+            }
+            panels.push(Panel {
+                caption: "Iterations, planned and achieved".into(),
+                height: 150,
+                y: Quantity::Rate,
+                lines,
             });
+            let all = mixed.then(|| achieved("iterations of all scenarios", 5, &iterations));
+            let lines: Vec<Line> = requested.into_iter().chain(all).collect();
+            if !lines.is_empty() {
+                panels.push(Panel { caption: "Achieved rate".into(), height: 110, y: Quantity::Rate, lines });
+            }
+        } else {
+            let lines = requested.into_iter().chain([achieved("iterations", 2, &iterations)]).collect();
+            panels.push(Panel { caption: "Achieved rate".into(), height: 150, y: Quantity::Rate, lines });
         }
-        rates.push(Line {
-            label: "iterations".into(),
-            style: 2,
-            step: false,
-            points: at_middle(&iterations),
-        });
         let plot = Plot {
             x_caption: "time since the start of the load",
             x: Quantity::Seconds,
             x_range: (0.0, last),
-            panels: vec![
-                Panel {
-                    caption: "Virtual users",
-                    height: 120,
-                    y: Quantity::Count,
-                    lines: vec![
-                        Line { label: "VUs planned".into(), style: REFERENCE, step: true, points: plan },
-                        Line { label: "VUs active".into(), style: 3, step: false, points: users(&active) },
-                    ],
-                },
-                Panel { caption: "Achieved rate", height: 150, y: Quantity::Rate, lines: rates },
-            ],
+            panels,
             max_points: input.max_points,
         };
         let peak = (0..test.intervals.len()).map(active).fold(0.0, f64::max);
@@ -89,46 +121,76 @@ impl Chart for Load {
         Ok(Some(Drawing {
             title: "Planned and achieved load".into(),
             description: format!(
-                "Virtual users, planned and active, above the achieved rate, second by second. At most {} virtual \
-                 users were active; the most {} in a second were {}.",
+                "{}, second by second. At most {} virtual users were active; the most {} in a second were {}.{}{}",
+                if open {
+                    "Virtual users above the rate of starts that was planned and the rate that was achieved"
+                } else {
+                    "Virtual users, planned and active, above the achieved rate"
+                },
                 format_count(peak),
                 if has_requests { "requests" } else { "iterations" },
                 format_rate(top.iter().flatten().copied().fold(0.0, f64::max)),
+                match starts.iter().map(|starts| starts.dropped).sum::<u64>() {
+                    0 => String::new(),
+                    n => format!(" {} planned starts were dropped.", format_count(n as f64)),
+                },
+                if test.paused_spans().is_empty() { "" } else { " The load was paused for a while." },
             ),
             size,
             body,
             legend: plot.legend(),
-            table: Table::of_intervals(
-                test,
-                input.max_rows,
-                &["VUs planned", "VUs active", "requests", "iterations"],
-                |index| {
-                    vec![
-                        format_count(planned(index)),
-                        format_count(active(index)),
-                        rate_cell(requests[index]),
-                        rate_cell(iterations[index]),
-                    ]
-                },
-            ),
+            table: table(test, input.max_rows, &|index| {
+                let first = if open { exist(index) } else { planned(index) };
+                let mut cells = vec![format_count(first), format_count(active(index))];
+                if open {
+                    cells.extend([rate_cell(planned_starts[index]), rate_cell(dropped[index])]);
+                }
+                cells.extend([rate_cell(requests[index]), rate_cell(iterations[index])]);
+                if test.intervals.iter().any(|interval| interval.paused) {
+                    cells.push(if test.is_paused(index) { "paused" } else { "" }.to_owned());
+                }
+                cells
+            }),
         }))
     }
 }
 
+/// The numbers, with the columns that this test has.
+fn table(test: &TestData, max_rows: usize, row: &dyn Fn(usize) -> Vec<String>) -> Table {
+    let mut columns = if test.is_open() {
+        vec!["VUs initialised", "VUs active", "starts planned", "starts dropped"]
+    } else {
+        vec!["VUs planned", "VUs active"]
+    };
+    columns.extend(["requests", "iterations"]);
+    if test.intervals.iter().any(|interval| interval.paused) {
+        columns.push("pause");
+    }
+    Table::of_intervals(test, max_rows, &columns, row)
+}
+
 /// The virtual users that the workloads plan together, up to `last`; `None` if one of them ends with its
 /// iterations instead of by the clock.
-fn plan(test: &TestData, last: f64) -> Option<Vec<(f64, Option<f64>)>> {
+pub(super) fn plan(test: &TestData, last: f64) -> Option<Vec<(f64, Option<f64>)>> {
     let mut steps: Vec<(Duration, usize, u32)> = Vec::new();
     let workloads = &test.document.outcome.workloads;
     for (scenario, workload) in workloads.values().enumerate() {
-        match &workload.shape {
-            Shape::ConstantVus { vus, .. } => steps.push((Duration::ZERO, scenario, *vus)),
-            Shape::RampingVus { start_vus, stages, .. } => {
-                steps.extend(plan::levels(*start_vus, stages).map(|step| (step.at, scenario, step.vus)));
-            }
-            Shape::SharedIterations { .. } | Shape::PerVuIterations { .. } => return None,
+        if !workload.start_time.is_zero() {
+            steps.push((Duration::ZERO, scenario, 0));
         }
-        steps.push((workload.shape.regular_duration(), scenario, 0));
+        match &workload.shape {
+            Shape::ConstantVus { vus, .. } => steps.push((workload.start_time, scenario, *vus)),
+            Shape::RampingVus { start_vus, stages, .. } => {
+                let at = |offset: Duration| workload.start_time.saturating_add(offset);
+                steps.extend(plan::levels(*start_vus, stages).map(|step| (at(step.at), scenario, step.vus)));
+            }
+            _ => return None,
+        }
+        steps.push((workload.regular_end(), scenario, 0));
+    }
+    if test.document.outcome.paused_seconds > 0.0 {
+        // What came after a pause came later than planned.
+        return None;
     }
     steps.sort_by_key(|(at, _, _)| *at);
     let mut levels = vec![0; workloads.len()];

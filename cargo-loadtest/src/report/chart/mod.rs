@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::data::TestData;
 
 mod axis;
+mod capacity;
 mod errors;
 mod load;
 mod overlay;
@@ -26,6 +27,8 @@ pub(super) use plot::palette_css;
 pub(super) enum Section {
     /// With the comparison.
     Baseline,
+    /// What a capacity search found.
+    Capacity,
     /// Planned and achieved load.
     Load,
     /// Latency over time.
@@ -59,7 +62,7 @@ pub(super) trait Chart: Sync {
 
 /// Every chart, in the order of the report.
 pub(super) const CHARTS: &[&dyn Chart] =
-    &[&overlay::Overlay, &load::Load, &percentiles::Percentiles, &errors::Errors];
+    &[&capacity::CapacityChart, &overlay::Overlay, &load::Load, &percentiles::Percentiles, &errors::Errors];
 
 /// A drawn chart.
 #[derive(Debug, Clone, Serialize)]

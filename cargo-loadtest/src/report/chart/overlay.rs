@@ -35,6 +35,10 @@ impl Chart for Overlay {
 
     fn draw(&self, input: &Input<'_>) -> anyhow::Result<Option<Drawing>> {
         let Some(base) = input.base else { return Ok(None) };
+        if !input.test.document.outcome.capacities.is_empty() {
+            // The load of a search follows from what it finds: its latencies are those of no load in particular.
+            return Ok(None);
+        }
         let metric = input.test.latency_metric();
         let head = input.test.total(metric, successes);
         let base = base.total(metric, successes);
@@ -47,7 +51,7 @@ impl Chart for Overlay {
             x: Quantity::LogLatency,
             x_range: (old.0.min(new.0), old.1.max(new.1)),
             panels: vec![Panel {
-                caption: "Share of successes that were as fast or faster",
+                caption: "Share of successes that were as fast or faster".into(),
                 height: 220,
                 y: Quantity::Share,
                 lines: vec![line("this run", 0, after), line("baseline", REFERENCE, before)],

@@ -36,7 +36,7 @@ impl Chart for Percentiles {
         if any(&good) {
             let lines = QUANTILES.iter().enumerate().map(|(n, (name, _))| line(test, &good, n, name, "", n));
             panels.push(Panel {
-                caption: "Latency of successes",
+                caption: "Latency of successes".into(),
                 height: 180,
                 y: Quantity::Latency,
                 lines: lines.collect(),
@@ -47,7 +47,7 @@ impl Chart for Percentiles {
             let lines =
                 [(0, 3), (1, 4)].map(|(n, style)| line(test, &bad, n, QUANTILES[n].0, " of failures", style));
             panels.push(Panel {
-                caption: "Latency of failures",
+                caption: "Latency of failures".into(),
                 height: 100,
                 y: Quantity::Latency,
                 lines: lines.to_vec(),

@@ -84,7 +84,7 @@ pub(super) struct Line {
 #[derive(Debug, Clone)]
 pub(super) struct Panel {
     /// What its vertical axis shows.
-    pub caption: &'static str,
+    pub caption: String,
     /// Height of the plotted area.
     pub height: u32,
     /// What its numbers are.

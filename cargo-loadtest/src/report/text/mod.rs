@@ -82,8 +82,11 @@ fn banner(test: &TestData, paint: Paint) -> String {
     let tone = Tone::of_class(status.class);
     let id = clean::clip(&clean::line(&test.document.id), MESSAGE_COLUMNS);
     let head = format!("{} {}", status.mark, status.word);
+    let notes = status.notes.iter().take(ERRORS).fold(String::new(), |notes, note| {
+        format!("{notes}  {}\n", clean::clip(&clean::line(note), MESSAGE_COLUMNS))
+    });
     let Some((first, rest)) = status.reasons.split_first() else {
-        return format!("{}  {}\n", paint.bold(tone, &head), paint.bold(Tone::Plain, &id));
+        return format!("{}  {}\n{notes}", paint.bold(tone, &head), paint.bold(Tone::Plain, &id));
     };
     let mut lines = first.lines();
     let mut out = format!("{} {}\n", paint.bold(tone, &format!("{head}:")), lines.next().unwrap_or_default());
@@ -94,7 +97,7 @@ fn banner(test: &TestData, paint: Paint) -> String {
     for reason in rest.iter().take(ERRORS) {
         out.push_str(&format!("  also: {}\n", clean::clip(&clean::line(reason), MESSAGE_COLUMNS)));
     }
-    out.push_str(&format!("  {}\n", paint.bold(Tone::Plain, &id)));
+    out.push_str(&format!("  {}\n{notes}", paint.bold(Tone::Plain, &id)));
     out
 }
 
@@ -111,14 +114,15 @@ impl Page<'_> {
         self.out.push_str(&banner(self.test, self.paint));
         for (name, workload) in &outcome.workloads {
             let name = clean::clip(&clean::line(name), NAME_COLUMNS);
-            let shape = clean::clip(&workload.shape.describe(), MESSAGE_COLUMNS);
-            self.line(&self.paint.tone(Tone::Dim, &format!("  {name}: {shape}")));
+            let load = clean::clip(&view::sentence(workload), MESSAGE_COLUMNS);
+            self.line(&self.paint.tone(Tone::Dim, &format!("  {name}: {load}")));
         }
         self.warnings();
         self.errors();
         self.thresholds();
         self.checks();
         self.metrics();
+        self.scenarios();
         self.health();
     }
 
@@ -138,7 +142,7 @@ impl Page<'_> {
             let text = clean::clip(&clean::line(text), MESSAGE_COLUMNS);
             self.line(&format!("  {} {text}", self.paint.tone(Tone::Warn, "warning:")));
         }
-        if let Some(caution) = view::figures(self.test).caution {
+        for caution in view::figures(self.test).caution.into_iter().chain(view::late(self.test)) {
             self.line(&format!("  {} {caution}", self.paint.tone(Tone::Warn, "warning:")));
         }
     }
@@ -220,7 +224,11 @@ impl Page<'_> {
     fn metrics(&mut self) {
         let mut groups: Vec<(&str, Vec<Row>)> = Vec::new();
         for (title, metrics) in GROUPS {
-            let rows = metrics.iter().flat_map(|metric| self.rows(&metric.def(), true)).collect();
+            let mut rows: Vec<Row> =
+                metrics.iter().flat_map(|metric| self.rows(&metric.def(), true)).collect();
+            if title == EXECUTION {
+                rows.extend(self.planned());
+            }
             groups.push((title, rows));
         }
         let own = view::custom_metrics(self.test);
@@ -343,6 +351,65 @@ impl Page<'_> {
         Row { name, trend, plain }
     }
 
+    /// Each scenario's share in the load, if there are several.
+    fn scenarios(&mut self) {
+        let rows = view::scenarios(self.test);
+        if rows.len() < 2 {
+            return;
+        }
+        self.title("SCENARIOS");
+        let name = |row: &view::ScenarioView| clean::clip(&row.name, NAME_COLUMNS);
+        let columns = rows.iter().map(|row| clean::width(&name(row))).max().unwrap_or(0) + 3;
+        let mut widths = [0; 5];
+        for row in &rows {
+            row.iterations
+                .iter()
+                .zip(&mut widths)
+                .for_each(|(cell, width)| *width = (*width).max(cell.len()));
+        }
+        for row in &rows {
+            let bad = [false, false, row.failed, false, row.dropped];
+            let cells = row.iterations.iter().zip(view::ITERATIONS).zip(widths).zip(bad);
+            let cells = cells.map(|(((count, what), width), bad)| {
+                let tone = if bad { Tone::Bad } else { Tone::Value };
+                let gap = " ".repeat(width.saturating_sub(count.len()));
+                format!(
+                    "{}{}{gap}",
+                    self.paint.tone(Tone::Dim, &format!("{what}=")),
+                    self.paint.tone(tone, count)
+                )
+            });
+            let cells = cells.collect::<Vec<_>>().join(" ");
+            let name = self.paint.tone(Tone::Name, &clean::pad_with(&name(row), columns, '.'));
+            self.line(&format!("    {name}: {cells}"));
+        }
+    }
+
+    /// The lines of what a plan of starts and a capacity search came to.
+    fn planned(&self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        let starts = view::starts(self.test);
+        if let Some(share) = starts.share() {
+            let planned = format_count(starts.planned() as f64);
+            let value = clean::pad(&format_count(starts.started as f64), 9);
+            let of = format!("{} of {planned} planned", format_percent(share));
+            let plain =
+                format!("{}  {}", self.paint.tone(Tone::Value, &value), self.paint.tone(Tone::Dim, &of));
+            rows.push(Row { name: "starts offered".to_owned(), trend: None, plain });
+        }
+        let capacities = self.test.document.outcome.capacities.values();
+        for ((name, found), capacity) in view::capacity_lines(self.test).into_iter().zip(capacities) {
+            let probes = match capacity.probes.len() {
+                1 => "(1 probe)".to_owned(),
+                n => format!("({n} probes)"),
+            };
+            let plain =
+                format!("{}  {}", self.paint.tone(Tone::Value, &found), self.paint.tone(Tone::Dim, &probes));
+            rows.push(Row { name: clean::clip(&name, 40), trend: None, plain });
+        }
+        rows
+    }
+
     fn health(&mut self) {
         let health = view::health(self.test);
         for (title, rows) in [("SERVICE", &health.service), ("GENERATOR", &health.generator)] {
@@ -373,6 +440,9 @@ const APART: [(Builtin, &str); 3] = [
 /// The most values that are shown of such a tag.
 const PARTS: usize = 20;
 
+/// The group of what the load was.
+const EXECUTION: &str = "EXECUTION";
+
 /// The built-in metrics, by the question they answer.
 const GROUPS: [(&str, &[Builtin]); 4] = [
     (
@@ -381,6 +451,7 @@ const GROUPS: [(&str, &[Builtin]); 4] = [
             Builtin::HttpReqDuration,
             Builtin::HttpReqFailed,
             Builtin::HttpReqs,
+            Builtin::HttpReqThrottled,
             Builtin::HttpReqBlocked,
             Builtin::HttpReqLookingUp,
             Builtin::HttpReqConnecting,
@@ -392,10 +463,11 @@ const GROUPS: [(&str, &[Builtin]); 4] = [
     ),
     ("OPERATIONS", &[Builtin::MeasureDuration, Builtin::MeasureFailed]),
     (
-        "EXECUTION",
+        EXECUTION,
         &[
             Builtin::IterationDuration,
             Builtin::IterationScheduledDuration,
+            Builtin::ScheduleLag,
             Builtin::GroupDuration,
             Builtin::Iterations,
             Builtin::IterationsFailed,

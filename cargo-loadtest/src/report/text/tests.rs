@@ -277,3 +277,71 @@ fn workers_that_are_not_known_are_left_out() {
     assert!(!plain(&run_of(test)).contains("worker threads"));
     assert!(plain(&run_of(small())).contains("worker threads"));
 }
+
+/// From a title to the next empty line.
+fn block<'a>(text: &'a str, title: &str) -> Vec<&'a str> {
+    let from = text.lines().skip_while(|line| line.trim() != title);
+    from.take_while(|line| !line.is_empty()).collect()
+}
+
+#[test]
+fn an_arrival_rate_tells_what_was_planned_and_what_was_dropped() {
+    let text = plain(&run_of(sample::open::arrivals()));
+    insta::assert_snapshot!(block(&text, "EXECUTION").join("\n"), @r#"
+    EXECUTION
+      iteration_duration.............: avg=22.8ms min=5.67ms med=15.0ms max=766ms  p(90)=23.2ms p(95)=27.9ms p(99)=338ms
+      iteration_scheduled_duration...: avg=23.7ms min=5.79ms med=15.2ms max=781ms  p(90)=23.5ms p(95)=28.2ms p(99)=368ms
+      schedule_lag...................: avg=836µs  min=0.21µs med=310µs  max=59.9ms p(90)=547µs  p(95)=578µs  p(99)=29.9ms
+      iterations.....................: 1,931      96.5/s
+      iterations_failed..............: 0.00%      0 out of 1,931
+      dropped_iterations.............: 69         3.45/s
+      starts offered.................: 1,931      96.55% of 2,000 planned
+    "#);
+    let warning = text.lines().find(|line| line.contains("warning:")).expect("a warning");
+    assert!(warning.contains("One of a hundred iterations started"), "{warning}");
+}
+
+#[test]
+fn a_capacity_search_tells_what_it_found_at_once() {
+    let text = plain(&run_of(sample::open::search()));
+    insta::assert_snapshot!(head(&text, 3), @r#"
+    ✓ PASSED  concert/concert/tests::how_much
+      capacity: at least 700/s, less than 750/s
+      seats: find-capacity: 100 to 2000/s, binary search to 50, 3s a probe, by 50 to 100 VUs
+    "#);
+    let line =
+        block(&text, "EXECUTION").into_iter().find(|line| line.contains(" capacity.")).expect("a line");
+    assert!(line.ends_with("at least 700/s, less than 750/s  (7 probes)"), "{line}");
+}
+
+#[test]
+fn several_scenarios_have_a_line_each() {
+    let mut test = sample::open::mixed();
+    let state = test.document.outcome.scenarios.get_mut("browse").expect("known");
+    (state.failed, state.interrupted) = (3, 15);
+    let text = plain(&run_of(test));
+    insta::assert_snapshot!(head(&text, 4), @r#"
+    ✓ PASSED  concert/concert/tests::mixed
+      the load was paused for 1.60s (5s to 7s)
+      browse: constant-vus: 15 looping VUs for 20s
+      reserve: constant-arrival-rate: 100/s for 10s by 20 to 40 VUs, from 10s on
+    "#);
+    insta::assert_snapshot!(block(&text, "SCENARIOS").join("\n"), @r#"
+    SCENARIOS
+      browse....: started=2,700 completed=2,700 failed=3 interrupted=15 dropped=0
+      reserve...: started=1,000 completed=1,000 failed=0 interrupted=0  dropped=0
+    "#);
+    assert!(!plain(&run_of(small())).contains("SCENARIOS"));
+}
+
+#[test]
+fn what_the_test_said_of_its_failure_is_the_reason() {
+    let mut test = small();
+    test.document.outcome.thresholds.clear();
+    test.document.outcome.failed_by_test = vec!["seats were sold twice\u{1b}[2J".into(), "and again".into()];
+    insta::assert_snapshot!(head(&plain(&run_of(test)), 3), @r#"
+    ✗ FAILED: failed by the test: seats were sold twice\u{1b}[2J
+      also: failed by the test: and again
+      concert/concert/tests::reserve_seat
+    "#);
+}

@@ -112,7 +112,7 @@ fn row(metric: &MetricComparison, comparison: &Comparison) -> RowView {
     let value = |value: Option<f64>| match (value, metric.kind) {
         (None, _) => "no data".to_owned(),
         (Some(value), MetricKind::Latency) => format_millis(value),
-        (Some(value), MetricKind::Throughput) => format_rate(value),
+        (Some(value), MetricKind::Throughput | MetricKind::Capacity) => format_rate(value),
         (Some(value), MetricKind::Share) => format_percent(value),
     };
     let change = |value: f64| match metric.kind {
@@ -136,6 +136,7 @@ fn row(metric: &MetricComparison, comparison: &Comparison) -> RowView {
             (Verdict::Unchanged, MetricKind::Share) => {
                 format!("no change above {} pp", comparison.share_equivalence * 100.0)
             }
+            (Verdict::Unchanged, MetricKind::Capacity) => "no change".to_owned(),
             (verdict, _) => verdict_text(verdict, comparison.equivalence),
         },
         class: class(metric.verdict),

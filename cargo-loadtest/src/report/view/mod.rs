@@ -12,14 +12,18 @@ use super::clean;
 use crate::data::TestData;
 use crate::verdict::{ExitCode, TestFacts, judge_test};
 
+mod capacity;
 mod comparison;
+mod load;
 mod run;
 mod tables;
 
+pub(super) use capacity::{capacity_lines, per_second, rate};
 pub(super) use comparison::{ComparisonView, TestComparisonView, revision, verdict_mark};
+pub(super) use load::{ITERATIONS, ScenarioView, late, scenarios, sentence};
 pub(super) use run::{Detail, RunView};
 pub(super) use tables::{
-    CheckView, Figures, checks, custom_metrics, figures, health, interrupted_iterations,
+    CheckView, Figures, checks, custom_metrics, figures, health, interrupted_iterations, starts,
 };
 
 /// Reasons longer than this are cut: the errors below them have all of it.
@@ -74,6 +78,8 @@ pub(super) struct Status {
     pub mark: &'static str,
     /// Why, the most severe first, without control characters.
     pub reasons: Vec<String>,
+    /// What belongs to it without being good or bad: a capacity that was found, a pause.
+    pub notes: Vec<String>,
 }
 
 impl Status {
@@ -88,7 +94,7 @@ impl Status {
             ExitCode::Inconclusive => ("NOT VERIFIED", "invalid", "?"),
             _ => ("FAILED", "fail", "✗"),
         };
-        Self { word, class, mark, reasons }
+        Self { word, class, mark, reasons, notes: Vec::new() }
     }
 
     /// The status of a test by itself: the same judgement that decides the exit code.
@@ -113,7 +119,7 @@ impl Status {
             let actual = actual.map(|actual| format!(" (was {actual})")).unwrap_or_default();
             format!("{}{actual}", clean::clip(&clean::block(reason), REASON_COLUMNS))
         });
-        Self::of_code(judged.code, reasons.collect())
+        Self { notes: load::notes(test), ..Self::of_code(judged.code, reasons.collect()) }
     }
 }
 

@@ -3,13 +3,16 @@
 //! The main types are [`RunView`] and [`TestView`]. [`Detail`] bounds what a page holds, so that a run of
 //! any length and any number of tests has a page that opens.
 
-use loadtest_core::units::{format_bytes, format_millis};
+use loadtest_core::units::format_bytes;
 use serde::Serialize;
 
+use super::capacity::{CapacityView, capacities};
+use super::load::{Omission, omission};
 use super::tables::{EndpointView, Health, MetricView, custom, endpoints, groups};
 use super::{
-    CheckView, ComparisonView, ErrorView, Figures, Long, Pair, Status, TestComparisonView, ThresholdView,
-    baseline_missing, checks, errors, figures, health, revision, thresholds,
+    CheckView, ComparisonView, ErrorView, Figures, ITERATIONS, Long, Pair, ScenarioView, Status,
+    TestComparisonView, ThresholdView, baseline_missing, checks, errors, figures, health, late, revision,
+    scenarios, sentence, thresholds,
 };
 use crate::compare::{Comparison, Verdict};
 use crate::data::{RunData, TestData};
@@ -83,12 +86,24 @@ pub(in crate::report) struct TestView {
     pub name: Long,
     /// How it ended.
     pub status: Status,
+    /// What to say if it passed.
+    pub good: &'static str,
     /// Its scenarios: name and workload.
     pub scenarios: Vec<Pair>,
     /// Its thresholds.
     pub thresholds: Vec<ThresholdView>,
     /// Its key figures.
     pub figures: Figures,
+    /// Iterations from their actual and from their intended start.
+    pub omission: Option<Omission>,
+    /// What capacity searches found.
+    pub capacities: Vec<CapacityView>,
+    /// The charts of that.
+    pub capacity_charts: Vec<ChartView>,
+    /// Each scenario's share in the load, if there are several.
+    pub shares: Vec<ScenarioView>,
+    /// Names of the numbers of iterations in it.
+    pub iterations: [&'static str; 5],
     /// Its part of the comparison.
     pub comparison: Option<TestComparisonView>,
     /// Whether a comparison was asked for, but not of this test.
@@ -194,8 +209,7 @@ impl RunView {
             status,
             about,
             count: match tests.as_slice() {
-                [test] if test.thresholds.is_empty() => "No threshold was set.".to_owned(),
-                [_] => "Every threshold holds.".to_owned(),
+                [test] => test.good.to_owned(),
                 _ => format!("{passed} of {} passed", tests.len()),
             },
             comparison: comparison.map(ComparisonView::new),
@@ -219,13 +233,15 @@ impl RunView {
 /// The status of the whole run: that of the exit code, with the reasons of the tests.
 fn overall(run: &RunData, tests: &[TestView], comparison: Option<&Comparison>) -> Status {
     let exit_code = run.document.exit_code;
-    let mut reasons = Vec::new();
+    let (mut reasons, mut notes) = (Vec::new(), Vec::new());
     for test in tests {
         let name = |reason: &String| {
             if tests.len() == 1 { reason.clone() } else { format!("{}: {reason}", test.name.short) }
         };
         reasons.extend(test.status.reasons.iter().map(name));
+        notes.extend(test.status.notes.iter().map(name));
     }
+    notes.truncate(REASONS);
     if reasons.len() > REASONS {
         let more = reasons.len() - REASONS;
         reasons.truncate(REASONS);
@@ -255,7 +271,7 @@ fn overall(run: &RunData, tests: &[TestView], comparison: Option<&Comparison>) -
         (ExitCode::Passed, _) if run.baseline_missing.is_some() => ExitCode::Inconclusive,
         (code, _) => code,
     };
-    Status::of_code(code, reasons)
+    Status { notes, ..Status::of_code(code, reasons) }
 }
 
 impl TestView {
@@ -294,19 +310,31 @@ impl TestView {
         let checks_left_out = cut(&mut checks, detail.rows);
         let (mut metrics, mut groups) = (custom(test, NAME_COLUMNS), groups(test, NAME_COLUMNS));
         let metrics_left_out = cut(&mut metrics, detail.rows) + cut(&mut groups, detail.rows);
+        let mut shares = scenarios(test);
+        shares.truncate(detail.rows.max(10));
         // The last part of package/target/path::name, which may have slashes of its own.
         let name = document.id.splitn(3, '/').nth(2).unwrap_or(&document.id);
         Ok(Self {
             id: Long::new(&document.id, NAME_COLUMNS, detail.text),
             name: Long::new(name, 80, detail.text),
             status: Status::of_test(test),
+            good: match (outcome.thresholds.is_empty(), outcome.capacities.is_empty()) {
+                (false, _) => "Every threshold holds.",
+                (true, true) => "No threshold was set.",
+                (true, false) => "The search for the capacity is done.",
+            },
             scenarios: outcome
                 .workloads
                 .iter()
-                .map(|(name, workload)| (clean::clip(&clean::line(name), 80), describe(&workload.shape)))
+                .map(|(name, workload)| (clean::clip(&clean::line(name), 80), sentence(workload)))
                 .collect(),
             thresholds: thresholds(test),
             figures: figures(test),
+            omission: omission(test),
+            capacities: capacities(test, detail.rows, MESSAGE_COLUMNS.min(detail.text)),
+            capacity_charts: charts(Section::Capacity)?,
+            shares: if outcome.workloads.len() > 1 { shares } else { Vec::new() },
+            iterations: ITERATIONS,
             uncompared: comparison.is_some() && compared.is_none(),
             comparison: compared,
             baseline_charts: charts(Section::Baseline)?,
@@ -332,7 +360,9 @@ impl TestView {
             warnings: outcome
                 .warnings
                 .iter()
-                .map(|text| Long::new(text, MESSAGE_COLUMNS, detail.text))
+                .cloned()
+                .chain(late(test))
+                .map(|text| Long::new(&text, MESSAGE_COLUMNS, detail.text))
                 .collect(),
             teardown_error: outcome
                 .teardown_error
@@ -341,17 +371,6 @@ impl TestView {
             anchor,
         })
     }
-}
-
-/// A workload in a line, with its length.
-fn describe(shape: &loadtest_core::options::Shape) -> String {
-    let text = shape.describe();
-    if text.len() <= 300 {
-        return text;
-    }
-    // A plan of a thousand stages.
-    let length = format_millis(shape.regular_duration().as_secs_f64() * 1_000.0);
-    format!("{}: up to {} VUs over {length}", shape.kind(), shape.max_vus())
 }
 
 /// Metrics of a kind have the same columns.

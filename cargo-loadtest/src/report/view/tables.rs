@@ -8,8 +8,8 @@ use loadtest_core::units::{
 };
 use serde::Serialize;
 
-use super::{Long, Pair, format_rate_of};
-use crate::data::{MAX_GENERATOR_CPU, MAX_STEAL, TestData, failures, successes};
+use super::{Long, Pair, format_rate_of, late};
+use crate::data::{MAX_GENERATOR_CPU, MAX_STEAL, Starts, TestData, failures, successes};
 use crate::report::clean;
 
 /// More than this share of errors makes percentiles of all requests useless.
@@ -114,12 +114,36 @@ pub(in crate::report) fn figures(test: &TestData) -> Figures {
         ));
     }
     let dropped = test.total(Builtin::DroppedIterations.name(), all).sum;
-    let detail = if dropped > 0.0 { "planned, never started" } else { "all that was planned started" };
-    cards.push(card("Dropped iterations", format_count(dropped), detail.to_owned(), dropped > 0.0));
-    if let Some(lag) = test.schedule_lag_ms() {
-        let stall = test.generator_use().max_stall_ms;
-        let detail = format!("mean; longest stall {}", format_millis(stall));
-        cards.push(card("Schedule lag", format_millis(lag), detail, false));
+    let planned = starts(test);
+    // A search drops by its nature.
+    let searches = !test.document.outcome.capacities.is_empty();
+    let detail = match planned.share() {
+        Some(_) if planned.dropped > 0 && searches => "at rates above the capacity".to_owned(),
+        Some(share) if planned.dropped > 0 => {
+            format!("{} of the planned starts were offered", format_percent(share))
+        }
+        _ if dropped > 0.0 => "planned, never started".to_owned(),
+        _ => "all that was planned started".to_owned(),
+    };
+    cards.push(card("Dropped iterations", format_count(dropped), detail, dropped > 0.0 && !searches));
+    if let Some(lag) = test.schedule_lag() {
+        let stall = format!("longest stall {}", format_millis(test.generator_use().max_stall_ms));
+        match lag.p99_ms {
+            Some(p99) => {
+                let detail = format!("p99; mean {}; {stall}", format_millis(lag.mean_ms));
+                cards.push(card("Schedule lag", format_millis(p99), detail, late(test).is_some()));
+            }
+            None => {
+                cards.push(card("Schedule lag", format_millis(lag.mean_ms), format!("mean; {stall}"), false));
+            }
+        }
+    }
+    let throttled = test.total(Builtin::HttpReqThrottled.name(), all);
+    if throttled.max > 0.0 {
+        let mean = throttled.mean().map_or_else(String::new, format_millis);
+        let detail = format!("p95 of the wait for `rps`; mean {mean}; not in latency");
+        let p95 = of(&throttled, 0.95).map_or_else(|| "–".to_owned(), format_millis);
+        cards.push(card("Throttled", p95, detail, false));
     }
 
     let row = |name: &str, show: &dyn Fn(&Totals) -> Option<f64>| {
@@ -135,6 +159,16 @@ pub(in crate::report) fn figures(test: &TestData) -> Figures {
         row("max", &|totals| (totals.count > 0).then_some(totals.max)),
     ];
     Figures { cards, metric: metric.to_owned(), latency, failed: bad.count > 0, caution }
+}
+
+/// The starts of all scenarios that plan them, over the whole test.
+pub(in crate::report) fn starts(test: &TestData) -> Starts {
+    let open = test.document.outcome.workloads.iter().filter(|(_, workload)| workload.shape.is_open());
+    open.map(|(name, _)| test.final_state(name)).fold(Starts::default(), |sum, state| Starts {
+        started: sum.started + state.started,
+        dropped: sum.dropped + state.dropped,
+        planned_rate: None,
+    })
 }
 
 /// How the iterations ended, if some were interrupted: `12 complete, 3 interrupted`.
