@@ -33,6 +33,8 @@ pub(crate) const BUDGET: &[&str] = &[
     "cookie_store",
     "cpufeatures",
     "crc32fast",
+    "csv",
+    "csv-core",
     "deranged",
     "displaydoc",
     "document-features",

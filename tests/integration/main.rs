@@ -3,9 +3,15 @@
 mod attribute;
 mod baseline;
 mod concert;
+#[cfg(target_os = "linux")]
+mod control;
 mod dependencies;
 mod failures;
 mod invariants;
+mod load_model;
+mod new;
+mod options;
+mod plan;
 mod readme;
 mod report;
 mod run;

@@ -13,7 +13,8 @@ use cargo_loadtest::verdict::EXIT_CODES;
 use clap::{Arg, CommandFactory};
 use loadtest_core::metric::{Builtin, Kind, Unit};
 use loadtest_core::options::{
-    DEFAULT_GRACEFUL_RAMP_DOWN, DEFAULT_GRACEFUL_STOP, DEFAULT_MAX_DURATION, EXECUTORS,
+    DEFAULT_GRACEFUL_RAMP_DOWN, DEFAULT_GRACEFUL_STOP, DEFAULT_MAX_DURATION, DEFAULT_PROBE_DURATION,
+    DEFAULT_TIME_UNIT, EXECUTORS,
 };
 use loadtest_core::threshold::{AGGREGATIONS, Aggregation};
 use loadtest_core::units::format_duration;
@@ -84,16 +85,9 @@ fn executors() -> String {
     let rows = EXECUTORS.iter().map(|spec| {
         let optional = spec.keys.iter().filter(|key| !spec.required.contains(key)).copied();
         let doc = docs.get(&format!("{:?}", spec.kind)).expect("every kind is documented");
-        let works = if spec.available { "yes" } else { "not yet" };
-        [
-            code(spec.name),
-            doc.clone(),
-            codes(spec.required.iter().copied()),
-            codes(optional),
-            works.to_owned(),
-        ]
+        [code(spec.name), doc.clone(), codes(spec.required.iter().copied()), codes(optional)]
     });
-    table(["executor", "rule", "needs", "also takes", "works"], rows)
+    table(["executor", "rule", "needs", "also takes"], rows)
 }
 
 fn metrics() -> String {
@@ -137,13 +131,22 @@ fn keys() -> String {
         ("max_duration", DEFAULT_MAX_DURATION),
         ("graceful_stop", DEFAULT_GRACEFUL_STOP),
         ("graceful_ramp_down", DEFAULT_GRACEFUL_RAMP_DOWN),
+        ("time_unit", DEFAULT_TIME_UNIT),
+        ("probe_duration", DEFAULT_PROBE_DURATION),
     ];
     let others = [
         ("executor", "inferred"),
         ("vus", "1"),
         ("iterations", "1; with `vus` alone, as many"),
         ("start_vus", "1"),
+        ("start_rate", "0; `find-capacity` needs it"),
+        ("max_vus", "`pre_allocated_vus`, or `vus`"),
+        ("search", "`binary`"),
+        ("step", "a twentieth of `max_rate`"),
+        ("start_time", "none"),
+        ("min_iteration_duration", "none"),
         ("warm_up", "none"),
+        ("rps", "no limit"),
         ("test", "the function's name"),
         ("name", "the function's name"),
         ("crate", "`loadtest_runtime`"),
@@ -152,8 +155,9 @@ fn keys() -> String {
     let rows = text.lines().filter_map(|line| line.strip_prefix("/// | `")?.strip_suffix(" |")).map(|row| {
         let (key, rest) = row.split_once("` | ").expect("a row of three cells");
         let (value, doc) = rest.split_once(" | ").expect("a row of three cells");
-        let takers: Vec<_> = EXECUTORS.iter().filter(|s| s.available && s.keys.contains(&key)).collect();
-        let of = if takers.is_empty() { "all".to_owned() } else { codes(takers.iter().map(|s| s.name)) };
+        let takers: Vec<_> = EXECUTORS.iter().filter(|spec| spec.keys.contains(&key)).collect();
+        let of =
+            if takers.is_empty() { "all".to_owned() } else { codes(takers.iter().map(|spec| spec.name)) };
         let default = durations.iter().find(|(name, _)| *name == key).map(|(_, d)| format_duration(*d));
         let default = default.or_else(|| Some(others.iter().find(|(name, _)| *name == key)?.1.to_owned()));
         [code(key), value.to_owned(), default.unwrap_or_default(), of, doc.to_owned()]

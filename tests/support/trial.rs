@@ -32,6 +32,13 @@ impl Fixture {
         trial
     }
 
+    /// Another command of the subcommand in it: these arguments follow `cargo loadtest`.
+    pub fn trial_as<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Trial {
+        let mut command = self.program(cargo_loadtest());
+        command.arg("loadtest");
+        Trial::new(command, arguments)
+    }
+
     /// A run in it, with only these arguments.
     pub fn trial_with_nothing_but<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Trial {
         let mut command = self.program(cargo_loadtest());
@@ -167,12 +174,26 @@ impl Running {
         }
     }
 
+    /// What it has said on standard error so far.
+    pub fn stderr_so_far(&self) -> String {
+        self.stderr.so_far()
+    }
+
     /// How many seconds of load are stored so far.
     pub fn seconds_stored(&self) -> usize {
+        self.interval_logs().map(|log| log.lines().count()).sum()
+    }
+
+    /// The last second that is stored so far, of a run of one test.
+    pub fn last_interval(&self) -> Option<Value> {
+        let log = self.interval_logs().next()?;
+        // The last line may be half written.
+        log.lines().rev().find_map(|line| serde_json::from_str(line).ok())
+    }
+
+    fn interval_logs(&self) -> impl Iterator<Item = String> {
         let logs = files(self.store.path()).into_iter().filter(|path| path.ends_with(".intervals.jsonl"));
         logs.filter_map(|path| fs::read_to_string(self.store.path().join(path)).ok())
-            .map(|log| log.lines().count())
-            .sum()
     }
 
     /// Waits for its end.
