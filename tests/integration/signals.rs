@@ -53,8 +53,10 @@ fn the_first_ctrl_c_winds_down_with_teardown_summary_and_report() {
 
 #[test]
 fn sigterm_is_a_ctrl_c_and_keeps_further_tests_from_running() {
-    let filters = ["tests::takes_a_minute", "tests::succeeds", "--no-report", "--progress", "lines"];
-    let mut run = shared_fixture("failures").trial(filters).start();
+    // In the order of the file the long one comes first.
+    let filters = ["tests::takes_a_minute", "tests::succeeds", "--test-order", "file"];
+    let arguments = filters.iter().chain(&["--no-report", "--progress", "lines"]);
+    let mut run = shared_fixture("failures").trial(arguments).start();
     run.until(Duration::from_secs(600), |run| (run.seconds_stored() >= 1).then_some(()));
     run.process().signal(Signal::TERM);
     let run = run.finish().exited(105);
