@@ -160,6 +160,27 @@ async fn payment_soak(vu: &mut Vu, target: &Target) -> Result<()> {
     Ok(())
 }
 
+/// A hundred visitors a second look at seats, however long the service takes for each of them.
+#[load_test(
+    executor = "constant-arrival-rate",
+    rate = 100,
+    duration = "4s",
+    pre_allocated_vus = 20,
+    max_vus = 200,
+    thresholds = ["http_req_duration: p(95)<500ms", "http_req_failed: rate<1%"],
+    binaries = ["concert"],
+    setup = open,
+    teardown = close,
+)]
+async fn look_around(vu: &mut Vu, target: &Target) -> Result<()> {
+    let visitor = vu.rng().pick(&target.tokens).ok_or_else(|| Error::msg("no users"))?;
+    let schedule = 1 + vu.rng().range(0..u64::from(SCHEDULES));
+    let seats = target.service.url(&format!("/schedules/{schedule}/seats"));
+    let seats = vu.http().get(seats).header(TOKEN_HEADER, &visitor.token).send().await?;
+    vu.check("seats listed", seats.status() == 200);
+    Ok(())
+}
+
 /// Tries seats until one is free; after five lost ones the visitor gives up.
 async fn reserve(vu: &mut Vu, target: &Target, visitor: &Ticket, schedule: u64) -> Result<Option<String>> {
     for _ in 0..5 {
