@@ -10,20 +10,19 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use loadtest_core::metric::{MetricDef, Tags, tag};
-use loadtest_core::options::Options;
 use loadtest_core::results::{End, Interval, TestOutcome};
 use loadtest_core::threshold::{self, Threshold};
 use loadtest_core::wire::{FromTest, Phase, Request};
 
-use super::steps::{caught, limited, preflight, reset, set_up_all, tear_down};
+use super::steps::{Part, caught, limited, preflight, reset, set_up_all, tear_down};
 use crate::clock;
 use crate::context::{self, Stop, StopCause};
 use crate::executor;
-use crate::lifecycle::{Scenario, Shared};
+use crate::lifecycle::Shared;
 use crate::link::Link;
 use crate::log::Log;
 use crate::metrics::custom;
-use crate::registry::{self, Registration};
+use crate::registry;
 use crate::scheduler::{Audience, Controls, Load, LoadOutcome, LoadPlan, ScenarioPlan, Unready};
 use crate::service::Services;
 use crate::setup::SetupShared;
@@ -36,14 +35,6 @@ pub(super) struct Test<'a> {
     pub(super) stop: Stop,
     pub(super) controls: Arc<OnceLock<Controls>>,
     pub(super) outcome: TestOutcome,
-}
-
-/// A scenario of the test, before setup has given it data.
-pub(super) struct Part {
-    pub(super) name: String,
-    pub(super) options: Options,
-    pub(super) registration: &'static Registration,
-    pub(super) scenario: Arc<dyn Scenario>,
 }
 
 impl Test<'_> {

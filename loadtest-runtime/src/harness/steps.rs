@@ -8,13 +8,23 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::run::Part;
-use crate::lifecycle::Shared;
+use loadtest_core::options::Options;
+
+use crate::lifecycle::{Scenario, Shared};
 use crate::preparation;
+use crate::registry::Registration;
 use crate::setup::{self, Setup, SetupShared};
 
 /// How long `setup` and `teardown` may take, each.
 const LIFECYCLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A scenario of the test, before setup has given it data.
+pub(super) struct Part {
+    pub(super) name: String,
+    pub(super) options: Options,
+    pub(super) registration: &'static Registration,
+    pub(super) scenario: Arc<dyn Scenario>,
+}
 
 /// Runs every `reset` once: functions, then commands.
 pub(super) async fn reset(parts: &[Part], shared: &Rc<SetupShared>) -> Result<(), String> {
