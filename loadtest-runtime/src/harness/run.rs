@@ -22,7 +22,7 @@ use crate::lifecycle::Shared;
 use crate::link::Link;
 use crate::log::Log;
 use crate::metrics::custom;
-use crate::registry;
+use crate::registry::{self, Registration};
 use crate::scheduler::{Audience, Controls, Load, LoadOutcome, LoadPlan, ScenarioPlan, Unready};
 use crate::service::Services;
 use crate::setup::SetupShared;
