@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use loadtest_core::metric::{Builtin, MetricDef, Tags, Totals, Unit, tag};
+use loadtest_core::options::Shape;
 use loadtest_core::results::{
     Interval, Probe, RunDocument, ScenarioState, SeriesDef, SeriesId, TestDocument,
 };
@@ -305,10 +306,40 @@ impl TestData {
         (0..self.intervals.len()).filter(|position| inside(&self.intervals[*position])).collect()
     }
 
-    /// Latency of a scenario's successes over the whole intervals of a probe.
-    pub fn probe_latency(&self, scenario: &str, probe: &Probe) -> Totals {
+    /// p50, p95 and p99 of the latency of a scenario's successes over a probe, in milliseconds, as the test
+    /// process measured them. One that did not say them leaves the whole intervals within the probe.
+    pub fn probe_latency(&self, scenario: &str, probe: &Probe) -> [Option<f64>; 3] {
+        if !probe.latency_ms.is_empty() {
+            return ["p(50)", "p(95)", "p(99)"].map(|name| probe.latency_ms.get(name).copied());
+        }
         let own = |tags: &Tags| tags.get(tag::SCENARIO).is_none_or(|name| name == scenario);
-        self.total_at(self.latency_metric(), |tags| own(tags) && successes(tags), &self.within(probe))
+        let within =
+            self.total_at(self.latency_metric(), |tags| own(tags) && successes(tags), &self.within(probe));
+        [0.5, 0.95, 0.99].map(|q| within.quantile(q, Unit::Millis))
+    }
+
+    /// Whether the key figures are over several rates of a capacity search at once.
+    pub fn mixes_probes(&self) -> bool {
+        self.document.outcome.capacities.values().any(|capacity| capacity.probes.len() > 1)
+    }
+
+    /// Whether the plan can ask for iterations that never start: it counts them, or plans when they start.
+    pub fn can_drop(&self) -> bool {
+        let can = |shape: &Shape| {
+            shape.is_open() || matches!(shape, Shape::SharedIterations { .. } | Shape::PerVuIterations { .. })
+        };
+        self.document.outcome.workloads.values().any(|workload| can(&workload.shape))
+    }
+
+    /// Seconds for which a scenario was at work: those of the intervals in which it had virtual users or ended
+    /// iterations.
+    pub fn active_seconds(&self, scenario: &str) -> f64 {
+        let works = |position: &usize| {
+            let (Some(now), before) = self.states(scenario, *position) else { return false };
+            now.vus.max(now.peak_vus) > 0 || now.completed > before.map_or(0, |before| before.completed)
+        };
+        let seconds = |position: usize| self.intervals[position].seconds;
+        (0..self.intervals.len()).filter(works).map(seconds).sum()
     }
 
     /// What the load generator used over the whole test.

@@ -230,7 +230,7 @@ fn off_plan(test: &TestFacts<'_>) -> Vec<(ExitCode, String)> {
         }
         End::Aborted { reason } => found.push((ExitCode::Aborted, format!("{id}: ended itself: {reason}"))),
         End::SetupFailed { reason } => {
-            found.push((ExitCode::SetupFailed, format!("{id}: setup failed: {reason}")));
+            found.push((ExitCode::SetupFailed, format!("{id}: before any load: {reason}")));
         }
         End::Crashed { reason } => found.push((ExitCode::Crashed, format!("{id}: crashed: {reason}"))),
     }

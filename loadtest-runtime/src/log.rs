@@ -58,6 +58,11 @@ impl Log {
         (self.output)(&lines);
     }
 
+    /// Says a line of the load's own, which is never held back.
+    pub(crate) fn note(&self, text: &str) {
+        (self.output)(&format!("{text}\n"));
+    }
+
     /// Tells of the lines that were held back last: nobody will say more.
     pub(crate) fn finish(&self) {
         if let Some(lines) = self.untold() {

@@ -9,8 +9,9 @@ mod monitor;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use loadtest_core::metric::{MetricDef, Tags};
@@ -194,6 +195,8 @@ pub(crate) struct Load {
     messages: SyncSender<Message>,
     inbox: Receiver<Message>,
     lost: Arc<AtomicU64>,
+    /// Virtual users of the scenarios that are seated, over all shards: those of the next count on from here.
+    vus: u64,
     /// Runs the executors.
     control: tokio::runtime::Runtime,
 }
@@ -223,6 +226,7 @@ impl Load {
             workers,
             scenarios: Vec::new(),
             courts: Vec::new(),
+            vus: 0,
             controls: Controls::default(),
             thresholds: plan.thresholds,
             metrics: plan.metrics,
@@ -249,10 +253,10 @@ impl Load {
     /// Gives the seats of a scenario their virtual users, spread over the workers from the given one on.
     /// Returns how many.
     fn seat(&mut self, plan: ScenarioPlan, from_worker: usize) -> usize {
+        let most_vus = plan.workload.shape.max_vus();
         let mut executor = executor::for_shape(&plan.workload.shape, self.test.shard);
         if matches!(plan.workload.shape, Shape::FindCapacity { .. }) {
-            let begin = Arc::clone(&self.test.begin.at);
-            let court = Court::new(self.messages.clone(), begin, plan.tags.clone());
+            let court = Court::new(self.messages.clone(), Arc::clone(&self.test), plan.tags.clone());
             executor.judged_by(Arc::clone(&court) as Arc<dyn executor::Judge>);
             self.courts.push((plan.name.clone(), court));
         }
@@ -286,7 +290,9 @@ impl Load {
             tags: plan.tags,
         });
         let allocated = executor.allocated_vus();
-        let recruiter = recruiter(seats.clone(), cast, &self.workers, from_worker, self.test.shard);
+        let recruiter = Recruits { seats: seats.clone(), cast, from_worker, before: self.vus };
+        let recruiter = recruiter.on(&self.workers, self.test.shard);
+        self.vus += u64::from(most_vus);
         (0..allocated).for_each(|index| recruiter(index));
         let reins = Reins { seats, timeline, graceful_stop, scale: scaled, recruiter };
         self.scenarios.push(Ready { executor, reins, running });
@@ -294,12 +300,16 @@ impl Load {
     }
 
     fn all_seated(&self) -> Result<(), Unready> {
-        let seated = async {
-            for scenario in &self.scenarios {
-                let counters = scenario.reins.seats.counters();
-                counters.seated(scenario.executor.allocated_vus()).await;
-            }
-        };
+        let seats = |ready: &Ready| (ready.reins.seats.clone(), ready.executor.allocated_vus());
+        let all: Vec<_> = self.scenarios.iter().map(seats).collect();
+        let refusal = || all.iter().find_map(|(seats, _)| seats.counters().refusal());
+        let mut waits: Vec<_> =
+            all.iter().map(|(seats, count)| Box::pin(seats.counters().seated(*count))).collect();
+        let seated = std::future::poll_fn(|cx| {
+            waits.retain_mut(|wait| wait.as_mut().poll(cx).is_pending());
+            // One that is refused in any scenario ends the test.
+            if waits.is_empty() || refusal().is_some() { Poll::Ready(()) } else { Poll::Pending }
+        });
         let stopped = self.control.block_on(async {
             tokio::select! {
                 biased;
@@ -310,7 +320,7 @@ impl Load {
         if let Some(cause) = stopped {
             return Err(Unready::Stopped(cause));
         }
-        match self.scenarios.iter().find_map(|scenario| scenario.reins.seats.counters().refusal()) {
+        match refusal() {
             Some(why) => Err(Unready::VirtualUser(why)),
             None => Ok(()),
         }
@@ -337,7 +347,13 @@ impl Load {
         let (running, drives) = taken_apart(scenarios);
         let running = Arc::new(running);
         let aggregator = Aggregator::new(self.recyclers, &self.thresholds, &self.metrics);
-        let meters = Meters { brake: controls.brake.clone(), lost: self.lost, stop: test.stop.clone() };
+        let over = Arc::new(AtomicBool::new(false));
+        let meters = Meters {
+            brake: controls.brake.clone(),
+            lost: self.lost,
+            stop: test.stop.clone(),
+            over: Arc::clone(&over),
+        };
         let mut monitor = Monitor::new(Arc::clone(&running), &workers, meters, audience);
         let aggregation = std::thread::Builder::new()
             .name("loadtest-aggregator".to_owned())
@@ -354,6 +370,7 @@ impl Load {
         if stopped.is_none() {
             count_dropped(&running);
         }
+        over.store(true, Ordering::Relaxed);
         let end = clock::now();
         let mut warnings: Vec<String> = running.iter().filter_map(ended_early).collect();
         warnings.extend(running.iter().filter_map(missing_users));
@@ -363,6 +380,8 @@ impl Load {
                  what it measured is incomplete. hint: put long computations into spawn_blocking"
                     .to_owned(),
             );
+            // What it does any more is no part of the load: its iteration counts as interrupted.
+            running.iter().for_each(|scenario| scenario.seats.counters().give_up());
         }
         let concluded = |(name, court): (String, Arc<Court>)| Some((name, court.conclude()?));
         let capacities: BTreeMap<_, _> = courts.into_iter().filter_map(concluded).collect();
@@ -401,21 +420,27 @@ fn taken_apart(scenarios: Vec<Ready>) -> (Vec<Running>, Vec<Driven>) {
     scenarios.into_iter().map(|ready| (ready.running, (ready.executor, ready.reins))).unzip()
 }
 
-/// Makes virtual users, each on the worker that its seat belongs to.
-fn recruiter(
+/// The virtual users of a scenario that may be made.
+struct Recruits {
     seats: Seats,
     cast: Arc<Cast>,
-    workers: &[Worker],
+    /// The worker of the first seat.
     from_worker: usize,
-    shard: Shard,
-) -> Recruiter {
-    let commands: Vec<_> = workers.iter().map(|worker| worker.commands.clone()).collect();
-    Arc::new(move |index| {
-        let id = shard.global_id(index.into()) + 1;
-        let command = Command { id, cast: Arc::clone(&cast), seat: seats.seat(index) };
-        // A worker lives until nobody can send to it.
-        let _ = commands[(from_worker + index as usize) % commands.len()].send(command);
-    })
+    /// Virtual users of the scenarios before: ids are unique in the test, as in k6.
+    before: u64,
+}
+
+impl Recruits {
+    /// What makes them, each on the worker that its seat belongs to.
+    fn on(self, workers: &[Worker], shard: Shard) -> Recruiter {
+        let commands: Vec<_> = workers.iter().map(|worker| worker.commands.clone()).collect();
+        Arc::new(move |index| {
+            let id = self.before + shard.global_id(index.into()) + 1;
+            let command = Command { id, cast: Arc::clone(&self.cast), seat: self.seats.seat(index) };
+            // A worker lives until nobody can send to it.
+            let _ = commands[(self.from_worker + index as usize) % commands.len()].send(command);
+        })
+    }
 }
 
 /// Drives all executors at once; says what stopped them, if something did.
@@ -425,7 +450,7 @@ async fn drive(mut driven: Vec<Driven>, stop: &Stop) -> Option<StopCause> {
         driven.iter_mut().map(|(executor, reins)| Box::pin(drive_one(executor.as_mut(), reins))).collect();
     let everything = std::future::poll_fn(|cx| {
         drives.retain_mut(|drive| drive.as_mut().poll(cx).is_pending());
-        if drives.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        if drives.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     });
     tokio::select! {
         biased;

@@ -142,17 +142,21 @@ impl Vu {
     /// [`iteration_in_test`](Execution::iteration_in_test), so that the k-th iteration draws the same numbers
     /// whichever virtual user runs it. In `vu_init` they are the virtual user's own.
     pub fn rng(&mut self) -> &mut Random {
-        let Self { core, random, iteration, .. } = self;
-        random.get_or_insert_with(|| {
-            let scenario = &core.scenario;
-            // Virtual users count from 1, and none has this many iterations.
-            let (vu, iteration) = match core.initialising.get() {
-                true => (core.id, u64::MAX),
-                false if scenario.source.is_shared() => (0, core.in_test()),
-                false => (core.id, *iteration),
-            };
-            Random::new(scenario.test.seed, &scenario.name, vu, iteration)
-        })
+        let (vu, iteration) = self.chance();
+        let scenario = &self.core.scenario;
+        self.random.get_or_insert_with(|| Random::new(scenario.test.seed, &scenario.name, vu, iteration))
+    }
+
+    /// What random things of this iteration depend on besides the seed and the scenario: virtual user and
+    /// iteration. Where iterations are shared, the number of the iteration alone, whoever runs it.
+    fn chance(&self) -> (u64, u64) {
+        let core = &self.core;
+        // Virtual users count from 1, and none has this many iterations.
+        match core.initialising.get() {
+            true => (core.id, u64::MAX),
+            false if core.scenario.source.is_shared() => (0, core.in_test()),
+            false => (core.id, self.iteration),
+        }
     }
 
     /// Where in the test this is, and how the test goes: k6's execution module.

@@ -75,7 +75,11 @@ fn a_run_is_scaled_held_released_and_ended_from_outside() {
 
 #[test]
 fn a_held_schedule_stands_still_and_is_run_to_its_end() {
-    let (mut running, address) = controlled("constant_arrival_rate", &["--duration", "4s"]);
+    let (mut running, address) = controlled(
+        "constant_arrival_rate",
+        // The time that it stands still is no time that a rate is about.
+        &["--duration", "4s", "--threshold", "iterations: rate>90"],
+    );
     ask(&address, &["pause"]).succeeded();
     let seconds = running.seconds_stored();
     running.until(BOUND, |run| (run.seconds_stored() > seconds + 2).then_some(()));

@@ -21,7 +21,7 @@ fn each_failure_has_its_exit_code_and_says_why_in_the_first_line() {
         ("asks_a_service", &["-e", "READY=/crash"], 107, &["ended before it was ready", "out of seats"]),
         ("measures_nothing", &[], 99, &["has no data", "http_req_duration: p(95)<500ms"]),
         ("names_an_unknown_metric", &[], 107, &["http_req_duratoin", "did you mean `http_req_duration`?"]),
-        ("can_not_be_set_up", &[], 107, &["setup failed", "the database is closed"]),
+        ("can_not_be_set_up", &[], 107, &["before any load: setup: the database is closed"]),
         ("panics_in_setup", &[], 107, &["setup panicked", "index out of bounds"]),
         ("breaks_an_invariant", &[], 99, &["teardown failed", "a seat was sold twice"]),
         (

@@ -12,7 +12,7 @@ graceful_stop = "3s"
 [tests."model/lib/tests::constant_vus"]
 duration = "700ms"
 
-[tests."model/lib/tests::mixed".scenarios.late]
+[tests."model/lib/mixed".scenarios.late]
 rate = 30
 
 [profile.ci.options]
@@ -65,7 +65,7 @@ fn the_highest_place_counts_and_show_config_says_which_it_was() {
         assert!(found.contains(value), "{option}: {found}");
         assert!(from.contains(origin), "{option}: {from}");
     }
-    let late = show(&["tests::mixed"], "ci").exited(0);
+    let late = show(&["mixed"], "ci").exited(0);
     assert_eq!(shown(&late, "late", "rate").0, "30");
     assert!(shown(&late, "buyers", "env").0.contains("PATH"));
     assert!(!late.stdout.contains("\"buy\""), "values of env are never shown:\n{}", late.stdout);

@@ -83,6 +83,19 @@ fn starts_are_where_the_area_under_the_rate_is_whole() {
 }
 
 #[test]
+fn the_environment_counts_without_a_test_too() {
+    let nowhere = tempfile::tempdir().expect("a temporary directory");
+    let plan = |variable: &str| {
+        let mut command = Command::new(cargo_loadtest());
+        command.args(["loadtest", "plan", "--duration", "5s", "--format", "json"]).current_dir(&nowhere);
+        run(command.env(variable, "3"))
+    };
+    let planned: Value = serde_json::from_str(&plan("LOADTEST_VUS").succeeded().stdout).expect("JSON");
+    assert_eq!(levels_of(&planned), [(0.0, 3)]);
+    assert!(plan("LOADTEST_VUZ").stderr.contains("LOADTEST_VUS"));
+}
+
+#[test]
 fn shards_add_up_to_the_whole() {
     let constant = [
         "--executor",

@@ -236,5 +236,5 @@ fn together(options: &Options) -> Result<(), Error> {
     if kind.spec().keys.contains(&"vus") {
         all.vus.get_or_insert(1);
     }
-    all.executor().map(|_| ())
+    config::executor_on_the_line(&all, options)
 }

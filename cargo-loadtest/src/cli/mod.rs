@@ -311,11 +311,34 @@ const NOT_YET: &[(&str, &str)] = &[
     ("--workers", "there is one for each core"),
 ];
 
+/// Options that other tools have, and what they are called here.
+const OTHER_NAMES: &[(&str, &str)] = &[("--address", "--control ADDR")];
+
+/// The commands besides running tests.
+pub(crate) fn command_names() -> Vec<String> {
+    Args::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
+}
+
+/// The option of the command line alone, such as `--seed`, that has a name of this kind: `seed`, `log_limit`.
+pub(crate) fn line_only(name: &str) -> Option<String> {
+    let wanted = name.to_lowercase().replace('_', "-");
+    let of_the_table = |id: &str| loadtest_core::options::OPTIONS.iter().any(|option| option.name == id);
+    let command = Args::command();
+    let mut arguments = command.get_arguments().filter(|argument| !of_the_table(argument.get_id().as_str()));
+    arguments
+        .find_map(|argument| Some(argument.get_long()?).filter(|long| *long == wanted))
+        .map(|long| format!("--{long}"))
+}
+
 fn not_yet(error: clap::Error) -> clap::Error {
     let argument = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(argument)) if error.kind() == ErrorKind::UnknownArgument => argument,
         _ => return error,
     };
+    if let Some((name, ours)) = OTHER_NAMES.iter().find(|(name, _)| argument == name) {
+        let text = format!("there is no option `{name}`\nhint: it is called `{ours}`\n");
+        return clap::Error::raw(ErrorKind::UnknownArgument, text).with_cmd(&Args::command());
+    }
     match NOT_YET.iter().find(|(name, _)| argument == name) {
         Some((name, instead)) => {
             let text = format!("`{name}` does not work yet\nhint: {instead}\n");

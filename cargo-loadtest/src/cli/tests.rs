@@ -105,6 +105,16 @@ fn every_option_of_the_table_is_one_of_the_command_line_and_of_every_command_wit
 fn an_executor_has_all_that_it_needs_beside_it() {
     assert!(message("x --executor constant-vus --stage 1s:5").contains("does not take `stages`"));
     assert!(message("x --executor constant-vus --vus 5").contains("needs `duration`"));
+    let arrivals = message("x --executor constant-arrival-rate --rate 5");
+    assert!(arrivals.contains("needs `duration` and `pre_allocated_vus`"), "{arrivals}");
+    assert!(arrivals.contains("`--duration 30s --pre-allocated-vus 50`"), "{arrivals}");
+    let stages = message("x --executor ramping-vus");
+    assert!(stages.contains("for example `--stage 1m30s:100 --stage 10s:0`"), "{stages}");
+    let foreign = message("x --executor ramping-vus --stage 1s:5 --vus 3");
+    assert!(
+        foreign.contains("`ramping-vus` takes `--start-vus`, `--stage`, `--graceful-ramp-down`"),
+        "{foreign}"
+    );
     assert!(message("x --executor constant_vus").contains("did you mean `constant-vus`?"));
     // Alone they adjust what the places below describe.
     for line in
@@ -185,4 +195,22 @@ fn options_that_do_not_work_yet_say_so_and_what_to_do_instead() {
         let text = error.0.to_string();
         assert!(text.contains("does not work yet") && text.contains(instead), "{text}");
     }
+}
+
+#[test]
+fn addresses_of_this_machine_may_be_named_and_other_names_of_the_option_are_told() {
+    let address = |line: &str| args(line).control.map(|address| address.to_string());
+    assert_eq!(address("x --control localhost:6565").as_deref(), Some("127.0.0.1:6565"));
+    assert!(message("x --control localhost").contains("127.0.0.1:6565"));
+    assert!(message("x --control localhost.example:6565").contains("not an address"));
+    for line in ["x --address 127.0.0.1:1", "x status --address 127.0.0.1:1"] {
+        assert!(message(line).contains("hint: it is called `--control ADDR`"), "{}", message(line));
+    }
+}
+
+#[test]
+fn options_without_a_variable_are_known() {
+    assert_eq!(line_only("log_limit").as_deref(), Some("--log-limit"));
+    assert_eq!((line_only("vus"), line_only("stage"), line_only("banana")), (None, None, None));
+    assert!(command_names().contains(&"show-config".to_owned()));
 }

@@ -44,7 +44,9 @@ pub(crate) fn baseline_name(text: &str) -> Result<String, Error> {
 
 /// An address that only this machine can reach.
 pub(super) fn loopback(text: &str) -> Result<std::net::SocketAddr, String> {
-    let address: std::net::SocketAddr = match text.parse() {
+    // The name is not asked for: it may mean several addresses, and the run listens on one.
+    let numbers = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    let address: std::net::SocketAddr = match numbers.as_deref().unwrap_or(text).parse() {
         Ok(address) => address,
         Err(_) => return Err(format!("`{text}` is not an address: write for example 127.0.0.1:6565")),
     };

@@ -9,7 +9,7 @@ use std::fmt;
 use loadtest_core::options::{OPTIONS, OptionSpec, Options};
 use loadtest_core::{Error, suggest};
 
-use super::value;
+use super::{file, value};
 use crate::store::ENV_STORE;
 
 /// What the variables of this program begin with.
@@ -86,6 +86,9 @@ fn option_of(name: &str) -> Option<&'static OptionSpec> {
 }
 
 fn unknown(name: &str) -> Error {
+    if let Some(error) = file::elsewhere(&name[PREFIX.len()..].to_lowercase()) {
+        return error.context(name);
+    }
     let others = [ENV_STORE.to_owned(), ENV_PROFILE.to_owned()];
     let names: Vec<String> = OPTIONS.iter().map(variable).chain(others).collect();
     // Slips are looked for behind what all have in common, and in small letters.
@@ -165,6 +168,11 @@ mod tests {
     #[test]
     fn nothing_is_silently_ignored() {
         assert!(error("LOADTEST_VSU", "1").contains("did you mean `LOADTEST_VUS`?"));
+        assert!(error("LOADTEST_SETUP", "x").starts_with("LOADTEST_SETUP: only the attribute takes `setup`"));
+        for (name, option) in [("SEED", "--seed"), ("CONTROL", "--control"), ("LOG_LIMIT", "--log-limit")] {
+            let text = error(&format!("LOADTEST_{name}"), "1");
+            assert!(text.contains(&format!("an option of the command line only: {option}\n")), "{text}");
+        }
         assert!(error("LOADTEST_VUS", "many").starts_with("LOADTEST_VUS: `many` is not a whole number"));
         assert!(error("LOADTEST_VUS", "0").contains("counts from 1"));
         assert!(error("LOADTEST_DURATION", "5q").contains("hint: "));

@@ -21,6 +21,9 @@ use super::value;
 /// The file's name.
 pub const FILE: &str = "loadtest.toml";
 
+/// What describes a test itself and not its load.
+const ATTRIBUTE_ONLY: &[&str] = &["setup", "teardown", "vu_init", "test", "name", "binaries", "crate"];
+
 /// Keys that will be read one day: said apart, so that nobody looks for a slip of the finger.
 const FUTURE_KEYS: &[&str] = &["service", "compare_duration", "out"];
 
@@ -33,6 +36,8 @@ pub struct Config {
     pub base: Layer,
     /// Profiles by name.
     pub profiles: BTreeMap<String, Profile>,
+    /// Where the file would be, if there is none.
+    pub missing: Option<PathBuf>,
 }
 
 /// Options for all tests and for some of them.
@@ -101,7 +106,9 @@ impl Config {
             Ok(text) => {
                 Config::parse(&text, workspace_root).with_context(|| format!("in {}", path.display()))
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Config::default()),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Ok(Config { missing: Some(path), ..Config::default() })
+            }
             Err(error) => Err(error).with_context(|| format!("can't read {}", path.display())),
         }
     }
@@ -129,14 +136,7 @@ impl Config {
         let mut wanted = name;
         loop {
             let Some((known, profile)) = self.profiles.get_key_value(wanted) else {
-                let what = match chain.last() {
-                    Some(heir) => format!("[profile.{heir}] inherits `{wanted}`, which is not there"),
-                    None => format!("{FILE} has no profile `{wanted}`"),
-                };
-                return Err(Error::new(what).hint(match self.profiles.is_empty() {
-                    true => format!("write a section [profile.{wanted}]"),
-                    false => suggest::hint(wanted, self.profiles.keys().map(String::as_str)),
-                }));
+                return Err(self.no_profile(wanted, chain.last().copied()));
             };
             if chain.contains(&known.as_str()) {
                 chain.push(known);
@@ -154,6 +154,29 @@ impl Config {
         }
         chain.reverse();
         Ok(chain)
+    }
+
+    /// That a profile is not there, which another one inherits or somebody asked for.
+    fn no_profile(&self, wanted: &str, heir: Option<&str>) -> Error {
+        if let Some(path) = &self.missing {
+            return Error::new(format!("no profile `{wanted}`: there is no file {}", path.display()))
+                .hint(format!("write it, with a section [profile.{wanted}]"));
+        }
+        // No profile can inherit itself.
+        let others: Vec<&str> =
+            self.profiles.keys().map(String::as_str).filter(|name| Some(*name) != heir).collect();
+        let section = format!("write a section [profile.{}]", quoted(wanted));
+        match heir {
+            Some(heir) => Error::new(format!("[profile.{heir}] inherits `{wanted}`, which is not there"))
+                .hint(match others.is_empty() {
+                    true => format!("no other profile is defined: {section}, or take `inherits` out"),
+                    false => suggest::hint(wanted, others),
+                }),
+            None => Error::new(format!("{FILE} has no profile `{wanted}`")).hint(match others.is_empty() {
+                true => section,
+                false => suggest::hint(wanted, others),
+            }),
+        }
     }
 }
 
@@ -302,6 +325,9 @@ impl Reader<'_> {
         others: &[&str],
     ) -> Result<(), Error> {
         let Some(option) = option(key) else {
+            if let Some(error) = elsewhere(key) {
+                return Err(self.at(span, error.context(format_args!("`{key}` in {place}"))));
+            }
             let known: Vec<&str> =
                 OPTIONS.iter().map(|option| option.name).chain(others.iter().copied()).collect();
             return Err(self.unknown(key, span, place, &known));
@@ -315,6 +341,19 @@ impl Reader<'_> {
         }
         Ok(())
     }
+}
+
+/// The error about an option that exists and that this place, or a variable, can't set.
+pub(super) fn elsewhere(key: &str) -> Option<Error> {
+    if ATTRIBUTE_ONLY.contains(&key) {
+        let error = Error::new(format!("only the attribute takes `{key}`"));
+        return Some(error.hint(format!("write it beside the function: `#[load_test({key} = ..)]`")));
+    }
+    let long = crate::cli::line_only(key)?;
+    Some(
+        Error::new(format!("this is an option of the command line only: {long}"))
+            .hint(format!("take it away here, and type `{long}` behind `cargo loadtest`")),
+    )
 }
 
 /// The keys of a table in the order of the file.

@@ -9,9 +9,11 @@ mod file;
 mod show;
 mod tiers;
 mod value;
+mod wording;
 
 pub use environment::{ENV_PROFILE, Variables};
 pub use file::{Config, FILE, Layer, Profile, TestSection};
 pub use show::show;
 pub use tiers::{Explained, Origin, Tiers};
+pub(crate) use tiers::{executor_on_the_line, on_the_line};
 pub(crate) use value::{bounded_vus, set};

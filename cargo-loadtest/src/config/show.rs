@@ -67,6 +67,7 @@ pub fn show(args: &ShowConfigArgs) -> Result<ExitCode, Failure> {
     let found = discover::find(&workspace, &args.target)?;
     let chosen = run::choose(&workspace, &found, &args.target)?;
     run::warn(&workspace, &found, &tiers, &args.target);
+    run::note(&chosen, &tiers, &args.target);
     let document = document(&chosen, &tiers);
     crate::terminal::print_out(&match args.format {
         Format::Text => text(&document),

@@ -10,20 +10,20 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use loadtest_core::options::{OPTIONS, OptionSpec, Options, Workload};
+use loadtest_core::options::{OPTIONS, OptionSpec, Options, Unclear, Workload};
 use loadtest_core::results::Definition;
 use loadtest_core::{Error, suggest};
 
 use super::environment::{self, Variables};
 use super::file::{Config, FILE, Layer};
-use super::value;
+use super::{value, wording};
 use crate::cli::{LoadArgs, long_option};
 use crate::discover::LoadTest;
 use crate::failure::{Failure, OrExit};
 use crate::verdict::ExitCode;
 
-/// Where a value was said.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where a value was said, the lowest first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// Nowhere.
     Default,
@@ -49,12 +49,14 @@ impl fmt::Display for Origin {
 }
 
 /// The options of one scenario, and where each comes from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Explained {
     /// All places together.
     pub options: Options,
     /// By option, and by [`identity`] where an option has several values.
     origins: BTreeMap<(&'static str, String), Origin>,
+    /// What the place that last made another executor of the one below says about the load.
+    reshaped: Vec<(&'static str, Origin)>,
 }
 
 impl Explained {
@@ -65,7 +67,15 @@ impl Explained {
     }
 
     fn lay(&mut self, higher: &Options, origin: impl Fn(&OptionSpec) -> Origin) {
+        let before = self.options.executor().ok();
         self.options = std::mem::take(&mut self.options).overwrite(higher.clone());
+        if self.options.executor().is_ok_and(|now| Some(now) != before) {
+            let keys = higher.execution_keys().into_iter();
+            self.reshaped = keys
+                .filter_map(loadtest_core::options::option)
+                .map(|option| (option.name, origin(option)))
+                .collect();
+        }
         let in_force = &self.options;
         // What the higher place's shape replaced is gone.
         self.origins.retain(|(name, _), _| {
@@ -87,8 +97,46 @@ impl Explained {
     /// # Errors
     /// If they contradict each other, lack something, or ask for more virtual users than a process can hold.
     pub fn workload(&self) -> Result<Workload, Error> {
+        self.options.executor_or_why().map_err(|why| self.unclear(&why))?;
         value::resolve(&self.options)
     }
+
+    /// Why there is no executor, where the options that it is about come from, and what to type at the highest
+    /// of these places.
+    fn unclear(&self, why: &Unclear) -> Error {
+        let named = self.options.executor.is_some().then_some("executor");
+        let keys = match why {
+            Unclear::NoExecutor { key } => vec![*key],
+            Unclear::Foreign { key, by, .. } => vec![*key].into_iter().chain(*by).chain(named).collect(),
+            Unclear::Lacks { .. } => named.into_iter().collect(),
+        };
+        let origin = |key: &str| self.origins.get(&(key, String::new())).cloned().unwrap_or(Origin::Default);
+        let places: Vec<Origin> = keys.iter().map(|key| origin(key)).collect();
+        let place = places.iter().max().cloned().unwrap_or(Origin::Default);
+        let error = wording::unclear(why, &self.options, &place);
+        let from: Vec<String> =
+            keys.iter().zip(&places).map(|(key, place)| format!("`{key}` is from {place}")).collect();
+        let told = Error::new(format!("{} ({})", error.message(), from.join(", ")));
+        told.hint(error.hint_text().unwrap_or_default())
+    }
+}
+
+/// What the options of a command line mean by themselves, without a test that a process would have to hold.
+///
+/// # Errors
+/// Those of [`Options::resolve`], in the words of the command line where there is no executor.
+pub(crate) fn on_the_line(options: &Options) -> Result<Workload, Error> {
+    executor_on_the_line(options, options)?;
+    options.resolve()
+}
+
+/// Whether `options` have an executor; `given` is what of them the command line says.
+///
+/// # Errors
+/// If not, in the words of the command line.
+pub(crate) fn executor_on_the_line(options: &Options, given: &Options) -> Result<(), Error> {
+    let place = Origin::CommandLine(String::new());
+    options.executor_or_why().map(|_| ()).map_err(|why| wording::unclear(&why, given, &place))
 }
 
 /// What tells the values of one option apart: the key of a tag, the whole text of a limit.
@@ -154,7 +202,7 @@ impl Tiers {
 
     /// The options of a scenario, from its attribute upwards.
     pub fn explain(&self, id: &str, scenario: &str, attribute: &Options) -> Explained {
-        let mut explained = Explained { options: Options::default(), origins: BTreeMap::new() };
+        let mut explained = Explained::default();
         explained.lay(attribute, |_| Origin::Attribute);
         for (place, layer) in self.layers() {
             let section = |rest: &str| {
@@ -193,6 +241,22 @@ impl Tiers {
             Ok(Definition { options: explained.options, workload, ..definition.clone() })
         };
         test.definitions.iter().map(finished).collect()
+    }
+
+    /// Scenarios of a test of whose load a place made another one, as sentences with a hint. What can't run is
+    /// left to [`Tiers::definitions`].
+    pub fn notes(&self, test: &LoadTest) -> Vec<String> {
+        let several = test.definitions.len() > 1;
+        let note = |definition: &Definition| {
+            let explained = self.explain(&test.id, &definition.scenario, &definition.options);
+            let workload = explained.workload().ok()?;
+            let note =
+                wording::replaced(&definition.options, &explained.reshaped, &explained.options, &workload)?;
+            let scenario =
+                if several { format!("scenario {}: ", definition.scenario) } else { String::new() };
+            Some(format!("{}: {scenario}{note}", test.id))
+        };
+        test.definitions.iter().filter_map(note).collect()
     }
 
     /// Sections of the file that are in force and about no test or scenario there is, as sentences.
@@ -242,7 +306,16 @@ fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> String {
     let mut names: Vec<&str> = names.collect();
     names.sort_unstable();
     names.dedup();
-    if let Some(near) = suggest::nearest(wanted, names.iter().copied()) {
+    let last = |name: &str| name.trim_matches('*').rsplit([':', '/']).next().unwrap_or_default().to_owned();
+    let functions: Vec<String> = names.iter().map(|name| last(name)).collect();
+    let function = last(wanted);
+    // The same function elsewhere, a slip in the whole name, and one in the function's.
+    let same = || functions.iter().position(|name| *name == function).map(|n| names[n]);
+    let alike = || {
+        let near = suggest::nearest(&function, functions.iter().map(String::as_str))?;
+        functions.iter().position(|name| name == near).map(|n| names[n])
+    };
+    if let Some(near) = same().or_else(|| suggest::nearest(wanted, names.iter().copied())).or_else(alike) {
         return format!("did you mean `{near}`?");
     }
     let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };

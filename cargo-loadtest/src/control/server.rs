@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use loadtest_core::suggest;
 use loadtest_core::wire::{Phase, StopReason, ToTest};
 use serde::{Deserialize, Serialize};
@@ -91,9 +91,10 @@ impl Server {
         if !address.ip().is_loopback() {
             bail!("{address} can be reached from other machines\nhint: use 127.0.0.1:{}", address.port());
         }
-        let listener = TcpListener::bind(address).with_context(|| {
-            format!(
-                "can't listen on {address} for `--control`\nhint: `--control 127.0.0.1:0` takes a free port"
+        let listener = TcpListener::bind(address).map_err(|error| {
+            anyhow!(
+                "can't listen on {address} for `--control`: {error}\n\
+                 hint: `--control 127.0.0.1:0` takes a free port"
             )
         })?;
         let address = listener.local_addr().context("can't tell where `--control` listens")?;
@@ -267,7 +268,10 @@ fn answer(request: &Request, shared: &Shared) -> Result<Answer, Refusal> {
             (ToTest::Pause, "paused".to_owned())
         }
         ("/v1/resume", None) => {
-            is_under_load(status)?;
+            // Whatever was held can be released, be it in its last moments.
+            if !status.paused {
+                is_under_load(status)?;
+            }
             (ToTest::Resume, "resumed".to_owned())
         }
         (_, None) => (ToTest::Stop { reason: StopReason::Asked }, "stopping".to_owned()),

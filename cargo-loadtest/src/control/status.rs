@@ -14,6 +14,7 @@ use loadtest_core::wire::Phase;
 use serde::{Deserialize, Serialize};
 use unicode_width::UnicodeWidthStr as _;
 
+use crate::data;
 use crate::failure::plain;
 
 /// What is said when there is no test.
@@ -63,11 +64,15 @@ pub struct ScenarioStatus {
     pub planned_iterations: Option<u64>,
     /// Iteration starts per second that the plan asks for, of the executors that plan starts.
     pub planned_rate: Option<f64>,
+    /// Iteration starts per second of the last closed second; `None` before it, and while the load is held.
+    #[serde(default)]
+    pub started_rate: Option<f64>,
 }
 
 impl ScenarioStatus {
-    fn new(name: &str, workload: &Workload, state: &ScenarioState) -> Self {
+    fn new(name: &str, workload: &Workload, state: &ScenarioState, started_rate: Option<f64>) -> Self {
         Self {
+            started_rate,
             name: name.to_owned(),
             executor: workload.shape.kind().to_string(),
             planned_vus: state.planned_vus,
@@ -84,6 +89,15 @@ impl ScenarioStatus {
         }
     }
 
+    /// What its active virtual users are a part of, as the live view has it: those that exist where starts are
+    /// planned, else those that the plan wants.
+    fn vus_in_all(&self) -> u32 {
+        let open =
+            [ExecutorKind::ConstantArrivalRate, ExecutorKind::RampingArrivalRate, ExecutorKind::FindCapacity];
+        let is_open = open.iter().any(|kind| self.executor == kind.to_string());
+        if is_open { self.initialised_vus } else { self.planned_vus }
+    }
+
     /// Whether the number of its virtual users can be changed.
     pub(super) fn can_be_scaled(&self) -> bool {
         self.executor == ExecutorKind::ExternallyControlled.to_string()
@@ -96,6 +110,8 @@ pub struct Tracker {
     id: String,
     workloads: Vec<(String, Workload)>,
     states: BTreeMap<String, ScenarioState>,
+    /// Iteration starts per second of the last interval that is long enough to have a rate.
+    started: BTreeMap<String, f64>,
     phase: Phase,
     go: Option<Instant>,
     paused: bool,
@@ -109,6 +125,7 @@ impl Tracker {
             id: id.to_owned(),
             workloads: definitions.iter().map(workload).collect(),
             states: BTreeMap::new(),
+            started: BTreeMap::new(),
             phase: Phase::Setup,
             go: None,
             paused: false,
@@ -132,6 +149,13 @@ impl Tracker {
 
     /// A second of load is closed.
     pub fn add(&mut self, interval: &Interval) {
+        if interval.seconds >= data::MIN_RATE_SECONDS {
+            for (name, state) in &interval.scenarios {
+                let before = self.states.get(name).map_or(0, |state| state.started);
+                let rate = state.started.saturating_sub(before) as f64 / interval.seconds;
+                self.started.insert(name.clone(), rate);
+            }
+        }
         self.states.extend(interval.scenarios.iter().map(|(name, state)| (name.clone(), state.clone())));
     }
 
@@ -139,7 +163,8 @@ impl Tracker {
     pub fn status(&self, now: Instant) -> Status {
         let unknown = ScenarioState::default();
         let scenario = |(name, workload): &(String, Workload)| {
-            ScenarioStatus::new(name, workload, self.states.get(name).unwrap_or(&unknown))
+            let started = self.started.get(name).copied().filter(|_| !self.paused);
+            ScenarioStatus::new(name, workload, self.states.get(name).unwrap_or(&unknown), started)
         };
         Status {
             test: Some(self.id.clone()),
@@ -174,7 +199,7 @@ impl Status {
             (Some(Phase::Teardown), _) => format!("{}: teardown\n", plain(test)),
         };
         let mut rows = vec![HEADINGS.map(str::to_owned)];
-        rows.extend(self.scenarios.iter().map(row));
+        rows.extend(self.scenarios.iter().map(|scenario| row(scenario, self.paused)));
         let width = |column: usize| rows.iter().map(|row| row[column].width()).max().unwrap_or(0);
         let widths: [usize; COLUMNS] = std::array::from_fn(width);
         for row in &rows {
@@ -195,10 +220,13 @@ impl Status {
 const COLUMNS: usize = 9;
 
 const HEADINGS: [&str; COLUMNS] =
-    ["scenario", "executor", "VUs", "planned", "rate", "iterations", "failed", "interrupted", "dropped"];
+    ["scenario", "executor", "VUs", "starts", "planned", "iterations", "failed", "interrupted", "dropped"];
 
-fn row(scenario: &ScenarioStatus) -> [String; COLUMNS] {
+/// `starts` are those of the last second, `planned` how many the plan asks for in one.
+fn row(scenario: &ScenarioStatus, paused: bool) -> [String; COLUMNS] {
     let count = |n: u64| format_count(n as f64);
+    // Nothing starts and nothing is planned while the load is held.
+    let rate = |rate: Option<f64>| rate.filter(|_| !paused).map_or("–".to_owned(), format_rate);
     let iterations = match scenario.planned_iterations {
         Some(planned) => format!("{}/{}", count(scenario.completed), count(planned)),
         None => count(scenario.completed),
@@ -206,10 +234,9 @@ fn row(scenario: &ScenarioStatus) -> [String; COLUMNS] {
     [
         plain(&scenario.name).replace('\n', "\u{fffd}"),
         plain(&scenario.executor).replace('\n', "\u{fffd}"),
-        format!("{}/{}", scenario.vus, scenario.max_vus),
-        // Who plans starts plans no virtual users.
-        if scenario.planned_rate.is_some() { "–".to_owned() } else { scenario.planned_vus.to_string() },
-        scenario.planned_rate.map_or("–".to_owned(), format_rate),
+        format!("{}/{}", scenario.vus, scenario.vus_in_all()),
+        rate(scenario.started_rate),
+        rate(scenario.planned_rate),
         iterations,
         count(scenario.failed),
         count(scenario.interrupted),

@@ -109,6 +109,21 @@ where
 }
 
 #[test]
+fn what_was_held_in_its_last_moments_can_be_released() {
+    let server = open();
+    let mut tracker = shop();
+    tracker.pause(true);
+    // The regular end has come while it was held.
+    tracker.enter(Phase::Stopping);
+    let (answer, taken) = taking(&server, &mut tracker, || asks(&server, Wish::Resume));
+    assert_eq!(answer, Ok("resumed".to_owned()));
+    assert!(matches!(taken[..], [ToTest::Resume]), "{taken:?}");
+    // What is not held is over.
+    let (answer, taken) = taking(&server, &mut tracker, || asks(&server, Wish::Resume));
+    assert!(answer.is_err_and(|why| why.contains("the load is over")) && taken.is_empty());
+}
+
+#[test]
 fn every_wish_of_the_client_reaches_the_run_as_its_frame() {
     let server = open();
     let (answers, taken) = taking(&server, &mut shop(), || {
@@ -288,7 +303,10 @@ fn the_address_is_free_again_when_the_run_is_over() {
     assert_eq!(Server::open(address).expect("opens again").address(), address);
     let taken = open();
     let error = Server::open(taken.address()).expect_err("is taken");
-    assert!(format!("{error:#}").contains("--control 127.0.0.1:0"), "{error:#}");
+    let text = format!("{error:#}");
+    let (cause, hint) = text.split_once("\nhint: ").expect("a hint");
+    assert!(cause.starts_with("can't listen on ") && !cause.ends_with("`--control`"), "{text}");
+    assert_eq!(hint, "`--control 127.0.0.1:0` takes a free port");
     let everyone =
         Server::open("0.0.0.0:0".parse().expect("an address")).expect_err("not this machine alone");
     assert!(everyone.to_string().contains("other machines"), "{everyone}");
@@ -296,7 +314,15 @@ fn the_address_is_free_again_when_the_run_is_over() {
 
 #[test]
 fn the_status_is_a_table_with_a_line_for_each_scenario() {
-    let mut tracker = shop();
+    let rate = Options {
+        executor: Some(ExecutorKind::ConstantArrivalRate),
+        rate: Some(100),
+        pre_allocated_vus: Some(5),
+        max_vus: Some(9),
+        duration: Some(Duration::from_secs(10)),
+        ..Options::default()
+    };
+    let mut tracker = under_load(&[definition("browse", looping()), definition("buy", rate)]);
     let browse = ScenarioState {
         planned_vus: 3,
         vus: 3,
@@ -308,20 +334,32 @@ fn the_status_is_a_table_with_a_line_for_each_scenario() {
     };
     let buy = ScenarioState {
         planned_rate: Some(100.0),
+        initialised_vus: 7,
         dropped: 12,
         planned_iterations: Some(900),
         ..ScenarioState::default()
     };
-    let scenarios = [("browse".to_owned(), browse), ("buy".to_owned(), buy)].into();
-    tracker.add(&Interval { seconds: 1.0, scenarios, ..Interval::default() });
+    let scenarios = |started| {
+        let browse = ScenarioState { started, ..browse.clone() };
+        [("browse".to_owned(), browse), ("buy".to_owned(), buy.clone())].into()
+    };
+    tracker.add(&Interval { seconds: 1.0, scenarios: scenarios(1_000), ..Interval::default() });
+    tracker.add(&Interval { seconds: 1.0, scenarios: scenarios(1_237), ..Interval::default() });
     let status = Status { elapsed_seconds: 72.9, ..tracker.status(Instant::now()) };
     assert_eq!(
         status.text(),
         "shop/lib::shop: running for 1m12s\n\
-         \u{20} scenario executor                VUs  planned   rate  iterations  failed  interrupted  dropped\n\
-         \u{20} browse   constant-vus            3/3        3      –       1,234       5            0        0\n\
-         \u{20} buy      externally-controlled  0/50        –  100/s       0/900       0            0       12\n"
+         \u{20} scenario executor               VUs  starts  planned  iterations  failed  interrupted  dropped\n\
+         \u{20} browse   constant-vus           3/3   237/s        –       1,234       5            0        0\n\
+         \u{20} buy      constant-arrival-rate  0/7     0/s    100/s       0/900       0            0       12\n"
     );
+    // Some milliseconds have no rate of their own.
+    tracker.add(&Interval { seconds: 0.004, scenarios: scenarios(1_240), ..Interval::default() });
+    assert_eq!(tracker.status(Instant::now()).scenarios[0].started_rate, Some(237.0));
+    tracker.pause(true);
+    let held = tracker.status(Instant::now());
+    assert_eq!(held.scenarios[1].started_rate, None);
+    assert!(!held.text().contains("/s"), "{}", held.text());
     let json = serde_json::to_string(&status).expect("JSON");
     assert_eq!(serde_json::from_str::<Status>(&json).expect("reads back"), status);
     assert!(

@@ -66,7 +66,7 @@ pub(super) fn tests<'w>(workspace: &'w Workspace, args: &TargetArgs) -> Result<B
         command.args(["--package", &package.id.repr]);
     }
     add_profile(&mut command, workspace, args)?;
-    let messages = run(command)?;
+    let messages = run(command).map_err(|failure| about_profile(failure, workspace, &args.profile))?;
     let mut built = Built { targets: Vec::new(), scripts: messages.scripts };
     for artifact in messages.artifacts {
         let Artifact { package_id, target, profile, executable: Some(executable), .. } = artifact else {
@@ -88,6 +88,21 @@ pub(super) fn tests<'w>(workspace: &'w Workspace, args: &TargetArgs) -> Result<B
         (&a.package.name, rank(&a.name), &a.name).cmp(&(&b.package.name, rank(&b.name), &b.name))
     });
     Ok(built)
+}
+
+/// Adds what may have been meant where cargo does not know the profile.
+fn about_profile(failure: Failure, workspace: &Workspace, profile: &str) -> Failure {
+    let variable = format!("CARGO_PROFILE_{}_INHERITS", profile.to_uppercase().replace('-', "_"));
+    let known = matches!(profile, PROFILE | "dev" | "release" | "test" | "bench")
+        || std::env::var_os(variable).is_some()
+        || workspace.sets_up_profile(profile).unwrap_or(true);
+    if known || failure.code != ExitCode::BuildFailed {
+        return failure;
+    }
+    let hint = format!(
+        "no cargo profile `{profile}` is defined; profiles of loadtest.toml are chosen by `--load-profile {profile}`"
+    );
+    Failure::new(failure.code, format!("{:#}\nhint: {hint}", failure.error))
 }
 
 fn unoptimised(profile: &str) -> Failure {

@@ -88,10 +88,17 @@ enum Part {
 impl Board {
     pub(super) fn new(id: &str, definitions: &[Definition]) -> Self {
         let mut thresholds = Vec::new();
+        let mut searches = false;
         let scenario = |definition: &Definition| {
             thresholds.extend(definition.options.thresholds.iter().map(|threshold| threshold.source.clone()));
+            searches |= matches!(definition.workload.shape, Shape::FindCapacity { .. });
             Scenario::new(&definition.scenario, Some(definition.workload.clone()))
         };
+        let scenarios = definitions.iter().map(scenario).collect();
+        // What holds over all probes together says nothing: the search goes on until a rate breaks one.
+        if searches {
+            thresholds.clear();
+        }
         Self {
             id: id.to_owned(),
             phase: Phase::Setup,
@@ -99,7 +106,7 @@ impl Board {
             held: Duration::ZERO,
             paused: false,
             measured: false,
-            scenarios: definitions.iter().map(scenario).collect(),
+            scenarios,
             series: HashMap::new(),
             generator: GeneratorState::default(),
             thresholds,
@@ -185,7 +192,7 @@ impl Board {
     pub(super) fn plan(&self) -> Vec<String> {
         let line = |scenario: &Scenario| {
             let workload = scenario.workload.as_ref()?;
-            Some(format!("  {}: {}", plain(&scenario.name), workload.shape.describe()))
+            Some(format!("  {}: {}", plain(&scenario.name), workload.describe()))
         };
         self.scenarios.iter().filter_map(line).collect()
     }

@@ -12,6 +12,7 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use clap::ValueEnum as _;
 
 use crate::cli::NewArgs;
 use crate::failure::{Failure, OrExit as _, plain};
@@ -98,10 +99,21 @@ fn free_name(package: &Package, template: Template) -> Result<String, Failure> {
     };
     let free = ["load", own].into_iter().find(is_free).map(str::to_owned);
     free.ok_or_else(|| {
+        let kinds = Template::value_variants().iter();
+        let kinds: Vec<String> = kinds
+            .filter(|kind| is_free(&kind.file()))
+            .filter_map(|kind| Some(kind.to_possible_value()?.get_name().to_owned()))
+            .collect();
+        let or = match kinds.is_empty() {
+            true => String::new(),
+            false => {
+                let kinds = kinds.join("|");
+                format!(", or write another kind of test: `cargo loadtest new --template {kinds}`")
+            }
+        };
         let message = format!(
             "{tests}/load.rs and {tests}/{own}.rs exist already, and nothing is overwritten\n\
-             hint: rename one of them, or write another kind of test: \
-             `cargo loadtest new --template http|arrival|scenario`",
+             hint: rename one of them{or}",
             tests = tests.display()
         );
         Failure::new(ExitCode::Usage, message)

@@ -54,6 +54,12 @@ fn nothing_is_overwritten() {
     assert!(read(shop.path(), "tests/load_arrival.rs").contains("constant-arrival-rate"));
     let again = refused(&args(shop.path(), Template::Arrival));
     assert!(again.contains("tests/load_arrival.rs exist already") && again.contains("hint: "), "{again}");
+    assert!(again.contains("--template http|scenario`"), "{again}");
+    for kind in [Template::Http, Template::Scenario] {
+        write(&args(shop.path(), kind), None).expect("written");
+    }
+    let none = refused(&args(shop.path(), Template::Arrival));
+    assert!(none.trim_end().ends_with("hint: rename one of them"), "{none}");
     assert_eq!(read(shop.path(), "tests/load.rs"), "// mine");
 }
 

@@ -16,7 +16,7 @@ use loadtest_core::Error;
 use loadtest_core::options::{Options, Workload};
 
 use crate::cli::{Format, PlanArgs};
-use crate::config::Tiers;
+use crate::config::{self, Tiers, Variables};
 use crate::discover::{self, LoadTest, Workspace};
 use crate::failure::{Failure, OrExit as _};
 use crate::launch::Signals;
@@ -52,7 +52,7 @@ pub fn run(args: &PlanArgs) -> Result<ExitCode, Failure> {
     let of_tests = names_tests || args.load.profile().is_some();
     // Installed so that an interrupted listing takes its processes along.
     let signals = of_tests.then(Signals::install).transpose()?;
-    let tests = if of_tests { find(args)? } else { vec![alone(&args.load.options())?] };
+    let tests = if of_tests { find(args)? } else { vec![alone(&without_a_test(args)?)?] };
     let view = View { shard: args.shard, reserved: args.reserved };
     let loads = loads(&tests, view).or_exit(ExitCode::Usage)?;
     let interrupted = || signals.as_ref().is_some_and(Signals::interrupted);
@@ -110,13 +110,19 @@ fn of_test(test: &Test, view: View) -> Result<TestLoads<'_>, Error> {
     Ok(TestLoads { id: &test.id, scenarios })
 }
 
+/// What the environment and the command line say; no file is looked for without a test.
+fn without_a_test(args: &PlanArgs) -> Result<Options, Failure> {
+    let variables = Variables::read(std::env::vars_os()).or_exit(ExitCode::Usage)?;
+    Ok(variables.options.overwrite(args.load.options()))
+}
+
 /// The load that options describe by themselves.
 fn alone(options: &Options) -> Result<Test, Failure> {
     if options.execution_keys().is_empty() {
         let message = format!("neither a test nor a load is given\nhint: {EXAMPLES}");
         return Err(Failure::new(ExitCode::Usage, message));
     }
-    let workload = options.resolve().or_exit(ExitCode::Usage)?;
+    let workload = config::on_the_line(options).or_exit(ExitCode::Usage)?;
     Ok(Test { id: String::new(), scenarios: vec![Scenario { name: String::new(), workload }] })
 }
 
@@ -127,6 +133,7 @@ fn find(args: &PlanArgs) -> Result<Vec<Test>, Failure> {
     let found = discover::find(&workspace, &args.target)?;
     let chosen = run::choose(&workspace, &found, &args.target)?;
     run::warn(&workspace, &found, &tiers, &args.target);
+    run::note(&chosen, &tiers, &args.target);
     let planned = |test: &&LoadTest| -> Result<Test, Failure> {
         let definitions = tiers.definitions(test).or_exit(ExitCode::Usage)?;
         let scenarios = definitions.into_iter();

@@ -51,32 +51,37 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let signals = Signals::install()?;
     let workspace = Workspace::read(&args.target)?;
     let tiers = Tiers::read(workspace.root(), &args.load)?;
+    // Before anything is built or stored: the address may be taken.
+    let control = match args.control {
+        Some(address) if !args.list => Some(open_control(address, args)?),
+        _ => None,
+    };
     let found = match discover::find(&workspace, &args.target) {
         Ok(found) => found,
         Err(_) if signals.interrupted() => return Err(interrupted()),
         Err(failure) => return Err(failure),
     };
-    let mut chosen = choose(&workspace, &found, &args.target)?;
+    let mut chosen = choose(&workspace, &found, &args.target)
+        .map_err(|failure| with_hint(failure, nothing::command_hint(&args.target.filters, args.control)))?;
     order::arrange(&mut chosen, &found.tests, &args.test_order).or_exit(ExitCode::Usage)?;
+    warn(&workspace, &found, &tiers, &args.target);
     if args.list {
         crate::terminal::print_out(&tests_list::show(&chosen, args.format)?)?;
         return Ok(ExitCode::Passed);
     }
-    warn(&workspace, &found, &tiers, &args.target);
     // Every test's options are looked at before the first one runs.
     let plans = chosen
         .iter()
         .map(|test| execute::Plan::new(test, &tiers))
         .collect::<Result<Vec<_>, _>>()
         .or_exit(ExitCode::Usage)?;
+    note(&chosen, &tiers, &args.target);
     let services = match workspace.build_services(&chosen, &args.target) {
         Err(_) if signals.interrupted() => return Err(interrupted()),
         built => built?,
     };
     let store = Store::open(workspace.root(), tiers.store())?;
     let baseline = Baseline::load(&store, &workspace, args)?;
-    // Before anything is stored: the address may be taken.
-    let control = args.control.map(Server::open).transpose()?;
     if signals.interrupted() {
         return Err(interrupted());
     }
@@ -173,6 +178,33 @@ pub(crate) fn warn(workspace: &Workspace, found: &Found, tiers: &Tiers, args: &T
     };
     for warning in tiers.warnings(&found.tests, elsewhere) {
         eprintln!("warning: {}", plain(&warning));
+    }
+}
+
+/// Says on standard error of which tests another place than the attribute made another load.
+pub(crate) fn note(chosen: &[&LoadTest], tiers: &Tiers, args: &TargetArgs) {
+    if args.quiet {
+        return;
+    }
+    let notes: Vec<String> = chosen.iter().flat_map(|test| tiers.notes(test)).collect();
+    for note in notes.iter().take(MAX_REASONS) {
+        eprintln!("note: {}", plain(note));
+    }
+    if notes.len() > MAX_REASONS {
+        eprintln!("note: the load of {} more was replaced too", notes.len() - MAX_REASONS);
+    }
+}
+
+/// Listens for `--control`. Who has the address may be the very run that a command was meant for.
+fn open_control(address: std::net::SocketAddr, args: &Args) -> Result<Server, Failure> {
+    let command = nothing::command_hint(&args.target.filters, Some(address));
+    Server::open(address).map_err(|error| with_hint(error.into(), command))
+}
+
+fn with_hint(failure: Failure, hint: Option<String>) -> Failure {
+    match hint {
+        Some(hint) => Failure::new(failure.code, format!("{:#}\nhint: {hint}", failure.error)),
+        None => failure,
     }
 }
 

@@ -1,5 +1,9 @@
 //! What to say when there is no test to run: where it was looked for, and what would be found.
 
+use std::net::SocketAddr;
+
+use loadtest_core::suggest;
+
 use crate::discover::select::Selection;
 use crate::discover::{Found, Workspace};
 
@@ -11,6 +15,28 @@ const SHORTEST: &str = r"    #[cfg(test)]
         #[load_test]
         async fn first() {}
     }";
+
+/// What to type if the first filter is, or resembles, a command of this program; `control` is where it was to
+/// listen.
+pub(super) fn command_hint(filters: &[String], control: Option<SocketAddr>) -> Option<String> {
+    let (first, rest) = filters.split_first()?;
+    let commands = crate::cli::command_names();
+    let near = suggest::nearest(first, commands.iter().map(String::as_str))?;
+    // Whoever names several tests means no command, except with its operand: `scale 5`.
+    if rest.iter().any(|operand| near != "scale" || operand.parse::<u32>().is_err()) {
+        return None;
+    }
+    let mut line = format!("cargo loadtest {near}");
+    rest.iter().for_each(|operand| line.extend([" ", operand]));
+    // Port 0 is nowhere to be asked at.
+    if let Some(address) = control.filter(|address| address.port() != 0) {
+        line.push_str(&format!(" --control {address}"));
+    }
+    Some(match first == near {
+        true => format!("commands come first: `{line}`"),
+        false => format!("did you mean the command `{near}`? `{line}`"),
+    })
+}
 
 /// The message.
 pub(super) fn message(workspace: &Workspace, found: &Found, selection: &Selection<'_>) -> String {
@@ -74,6 +100,27 @@ mod tests {
         let text = said(&["shop"], &[], &Found::default(), &[]);
         assert!(text.contains("the package shop does not depend on loadtest-runtime"), "{text}");
         assert!(text.contains("cargo add --dev --path") && text.contains("#[load_test]"), "{text}");
+    }
+
+    #[test]
+    fn a_command_in_the_wrong_place_or_misspelt_is_recognised() {
+        let hint = |filters: &[&str], control: Option<&str>| {
+            let filters: Vec<String> = filters.iter().map(|filter| (*filter).to_owned()).collect();
+            command_hint(&filters, control.map(|address| address.parse().expect("an address")))
+        };
+        assert_eq!(
+            hint(&["status"], Some("127.0.0.1:7000")).as_deref(),
+            Some("commands come first: `cargo loadtest status --control 127.0.0.1:7000`")
+        );
+        assert_eq!(
+            hint(&["stauts"], None).as_deref(),
+            Some("did you mean the command `status`? `cargo loadtest status`")
+        );
+        assert_eq!(
+            hint(&["scale", "5"], None).as_deref(),
+            Some("commands come first: `cargo loadtest scale 5`")
+        );
+        assert_eq!((hint(&["buy"], None), hint(&["stop", "buy"], None), hint(&[], None)), (None, None, None));
     }
 
     #[test]

@@ -23,8 +23,15 @@ pub(super) fn arrange(tests: &mut [&LoadTest], found: &[LoadTest], order: &str) 
         "file" => tests.sort_by(|a, b| place(a).cmp(&place(b))),
         path => {
             let text = std::fs::read_to_string(Path::new(path)).map_err(|error| {
-                Error::new(format!("--test-order: can't read the file {path}: {error}"))
-                    .hint("write `name`, `file`, or the path of a file with a test id on each line")
+                let hint = match suggest::nearest(path, ["name", "file"]) {
+                    Some(near) => {
+                        format!("did you mean `{near}`? Else give the path of a file that is there")
+                    }
+                    None => {
+                        "write `name`, `file`, or the path of a file with a test id on each line".to_owned()
+                    }
+                };
+                Error::new(format!("--test-order: can't read the file {path}: {error}")).hint(hint)
             })?;
             let places =
                 listed(&text, found).map_err(|error| error.context(format_args!("--test-order {path}")))?;
@@ -98,6 +105,7 @@ mod tests {
             "{unknown}"
         );
         assert!(as_listed("shop/lib/c\nshop/lib/c").expect_err("twice").to_string().contains("twice"));
+        assert!(arranged("files").expect_err("none").to_string().contains("hint: did you mean `file`?"));
         assert!(arranged("/no/such/file").expect_err("none").to_string().contains("`name`, `file`"));
     }
 

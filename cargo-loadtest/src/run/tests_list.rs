@@ -53,8 +53,7 @@ fn text(tests: &[&LoadTest]) -> String {
         for definition in &test.definitions {
             let several =
                 if test.definitions.len() > 1 { format!("{}: ", definition.scenario) } else { String::new() };
-            let _ =
-                writeln!(out, "      {}{}", plain(&several), plain(&definition.workload.shape.describe()));
+            let _ = writeln!(out, "      {}{}", plain(&several), plain(&definition.workload.describe()));
             let _ = writeln!(out, "      {}:{}", plain(&definition.file), definition.line);
         }
     }

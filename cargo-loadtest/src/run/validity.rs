@@ -295,6 +295,7 @@ mod tests {
             thresholds: Vec::new(),
             holds,
             reason: None,
+            latency_ms: BTreeMap::new(),
         };
         let capacity = Capacity {
             time_unit: 1.0,

@@ -115,7 +115,7 @@ builtin! {
     HttpReqFailed = "http_req_failed" Rate None;
     /// Sending + waiting + receiving.
     HttpReqDuration = "http_req_duration" Trend Millis;
-    /// Waiting for the turn that `rps` gives; not part of any other time.
+    /// Waiting for the turn that `rps` gives; part of the iteration's time, not of the request's.
     HttpReqThrottled = "http_req_throttled" Trend Millis;
     /// Waiting for a free connection slot.
     HttpReqBlocked = "http_req_blocked" Trend Millis;

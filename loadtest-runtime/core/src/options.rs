@@ -221,20 +221,23 @@ impl Options {
     /// # Errors
     /// If the options of two executors are set together, or one that the executor needs is missing.
     pub fn executor(&self) -> Result<ExecutorKind, Error> {
+        self.executor_or_why().map_err(|unclear| unclear.error())
+    }
+
+    /// The same as [`Options::executor`], with the reason as a value, for those who know where each option was
+    /// written and have other words for it.
+    ///
+    /// # Errors
+    /// Those of [`Options::executor`].
+    pub fn executor_or_why(&self) -> Result<ExecutorKind, Unclear> {
         let kind = self.executor_named()?;
-        let spec = kind.spec();
-        match spec.required.iter().find(|key| !self.execution_keys().contains(key)) {
-            None => Ok(kind),
-            Some(key) => {
-                let example = option(key).map_or("", |option| option.example);
-                Err(Error::new(format!("`{}` needs `{key}`", spec.name))
-                    .hint(format!("for example `{key} = {example}`")))
-            }
-        }
+        let set = self.execution_keys();
+        let missing: Vec<_> = kind.spec().required.iter().copied().filter(|key| !set.contains(key)).collect();
+        if missing.is_empty() { Ok(kind) } else { Err(Unclear::Lacks { kind, missing }) }
     }
 
     /// The executor, though something that it needs may be missing.
-    fn executor_named(&self) -> Result<ExecutorKind, Error> {
+    fn executor_named(&self) -> Result<ExecutorKind, Unclear> {
         let set = self.execution_keys();
         let kind = self.executor.unwrap_or({
             if self.stages.is_some() {
@@ -249,31 +252,84 @@ impl Options {
                 ExecutorKind::PerVuIterations
             }
         });
-        let spec = kind.spec();
-        let Some(key) = set.iter().find(|key| **key != "executor" && !spec.keys.contains(key)) else {
+        let keys = kind.spec().keys;
+        let Some(key) = set.iter().copied().find(|key| *key != "executor" && !keys.contains(key)) else {
             return Ok(kind);
         };
-        let owners: Vec<_> = EXECUTORS
-            .iter()
-            .filter(|other| other.keys.contains(key))
-            .map(|other| format!("`{}`", other.name))
-            .collect();
-        let by = spec.keys.iter().find(|k| set.contains(k));
-        let chosen = match (self.executor, by) {
-            (None, Some(by)) => {
-                format!("`{by}` means the executor `{}`, which does not take `{key}`", spec.name)
+        let by = keys.iter().copied().find(|key| set.contains(key));
+        Err(match (self.executor, by) {
+            (None, None) => Unclear::NoExecutor { key },
+            (None, by) => Unclear::Foreign { key, kind, by },
+            (Some(_), _) => Unclear::Foreign { key, kind, by: None },
+        })
+    }
+}
+
+/// Why options have no executor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unclear {
+    /// An option alone, which belongs to executors that no option means by itself.
+    NoExecutor {
+        /// The option.
+        key: &'static str,
+    },
+    /// An option that the executor does not take.
+    Foreign {
+        /// The option.
+        key: &'static str,
+        /// The executor.
+        kind: ExecutorKind,
+        /// What meant this executor, if it was not named.
+        by: Option<&'static str>,
+    },
+    /// The executor can't do without options that are not set.
+    Lacks {
+        /// The executor.
+        kind: ExecutorKind,
+        /// What is missing, at least one.
+        missing: Vec<&'static str>,
+    },
+}
+
+impl Unclear {
+    /// What is wrong, without what to do about it.
+    pub fn message(&self) -> String {
+        match self {
+            Unclear::NoExecutor { key } => format!("`{key}` needs an `executor`"),
+            Unclear::Foreign { key, kind, by: Some(by) } => {
+                format!("`{by}` means the executor `{kind}`, which does not take `{key}`")
             }
-            (None, None) => {
-                let hint = format!("name one that takes it: {}", owners.join(", "));
-                return Err(Error::new(format!("`{key}` needs an `executor`")).hint(hint));
+            Unclear::Foreign { key, kind, by: None } => format!("`{kind}` does not take `{key}`"),
+            Unclear::Lacks { kind, missing } => {
+                let (last, others) = missing.split_last().map_or(("", &[][..]), |(last, rest)| (*last, rest));
+                let others = others.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+                let others = if others.is_empty() { others } else { others + " and " };
+                format!("`{kind}` needs {others}`{last}`")
             }
-            (Some(_), _) => format!("`{}` does not take `{key}`", spec.name),
+        }
+    }
+
+    /// The executors that take an option, as `EXECUTORS` has them.
+    pub fn owners(key: &str) -> impl Iterator<Item = ExecutorKind> {
+        EXECUTORS.iter().filter(move |spec| spec.keys.contains(&key)).map(|spec| spec.kind)
+    }
+
+    /// The error in the words of an attribute.
+    fn error(&self) -> Error {
+        let owners =
+            |key| Unclear::owners(key).map(|kind| format!("`{kind}`")).collect::<Vec<_>>().join(", ");
+        let hint = match self {
+            Unclear::NoExecutor { key } => format!("name one that takes it: {}", owners(key)),
+            Unclear::Foreign { key, kind, .. } => format!(
+                "`{key}` belongs to {}; `{kind}` takes {}",
+                owners(key),
+                kind.spec().keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
+            ),
+            Unclear::Lacks { missing, .. } => {
+                let example = |key: &&str| format!("{key} = {}", option(key).map_or("", |o| o.example));
+                format!("for example `{}`", missing.iter().map(example).collect::<Vec<_>>().join(", "))
+            }
         };
-        Err(Error::new(chosen).hint(format!(
-            "`{key}` belongs to {}; `{}` takes {}",
-            owners.join(", "),
-            spec.name,
-            spec.keys.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")
-        )))
+        Error::new(self.message()).hint(hint)
     }
 }

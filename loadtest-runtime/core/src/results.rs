@@ -323,9 +323,36 @@ pub struct Probe {
     pub thresholds: Vec<ThresholdOutcome>,
     /// Whether it held.
     pub holds: bool,
-    /// Why it did not.
+    /// Why it did not, parts with `; ` between them, [`Probe::reason_of`] the thresholds first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// `p(50)`, `p(95)` and `p(99)` in milliseconds over all that this probe measured, what came while it ended
+    /// included: of HTTP requests with an expected response if it made requests, else of measured operations,
+    /// else of iterations. Empty if none of that came.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub latency_ms: BTreeMap<String, f64>,
+}
+
+impl Probe {
+    /// The part of [`Probe::reason`] that is about a threshold that does not hold.
+    pub fn reason_of(threshold: &ThresholdOutcome) -> String {
+        let ThresholdOutcome { source, actual, .. } = threshold;
+        match actual {
+            Some(_) => format!("the threshold `{source}` failed"),
+            None => format!("there was no data for the threshold `{source}`"),
+        }
+    }
+
+    /// What else there is in [`Probe::reason`], if there is anything.
+    pub fn reason_besides_thresholds(&self) -> Option<&str> {
+        let mut rest = self.reason.as_deref()?;
+        for threshold in self.thresholds.iter().filter(|threshold| !threshold.holds) {
+            if let Some(after) = rest.strip_prefix(Self::reason_of(threshold).as_str()) {
+                rest = after.strip_prefix("; ").unwrap_or(after);
+            }
+        }
+        (!rest.is_empty()).then_some(rest)
+    }
 }
 
 impl TestOutcome {
@@ -459,6 +486,41 @@ pub struct RunDocument {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_threshold_stands_apart_in_a_reason() {
+        let threshold = |source: &str, actual, holds| ThresholdOutcome {
+            source: source.to_owned(),
+            actual,
+            holds,
+            margin: None,
+            aborted: false,
+        };
+        let thresholds = vec![
+            threshold("a; b", Some(1.0), false),
+            threshold("c", Some(1.0), true),
+            threshold("d", None, false),
+        ];
+        let of = |more: &[&str]| {
+            let failed = thresholds.iter().filter(|threshold| !threshold.holds).map(Probe::reason_of);
+            let parts: Vec<String> = failed.chain(more.iter().map(|part| (*part).to_owned())).collect();
+            let probe = Probe {
+                rate: 1,
+                started_at: 0.0,
+                seconds: 1.0,
+                started: 0,
+                dropped: 0,
+                thresholds: thresholds.clone(),
+                holds: false,
+                reason: Some(parts.join("; ")),
+                latency_ms: BTreeMap::new(),
+            };
+            probe.reason_besides_thresholds().map(str::to_owned)
+        };
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&["late"]).as_deref(), Some("late"));
+        assert_eq!(of(&["late", "busy"]).as_deref(), Some("late; busy"));
+    }
 
     #[test]
     fn errors_add_up_by_kind_and_the_most_frequent_come_first() {

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use loadtest_core::metric::{Builtin, Tags};
@@ -21,8 +21,9 @@ use tokio::sync::oneshot;
 use super::open::{Desk, offer};
 use super::{Counters, Drive, Executor, Order, Reins, Source};
 use crate::clock::{self, Instant};
+use crate::context::TestContext;
 use crate::metrics::recorder::FLUSH_EVERY;
-use crate::metrics::sample::{EndedProbe, Message};
+use crate::metrics::sample::{EndedProbe, JudgedProbe, Message};
 
 /// How long after the last iteration a probe is judged: until every worker has handed over what it measured.
 const SETTLE: Duration = FLUSH_EVERY.saturating_mul(2);
@@ -40,9 +41,9 @@ pub(crate) trait Judge: Send + Sync {
     /// A probe begins at this instant. Returns how long that is after the start of the load.
     fn begin(&self, at: Instant) -> Duration;
 
-    /// The probe is over, and all that it measured has been handed over: what do the thresholds say? Nobody
-    /// answers if the load is over as well.
-    fn end(&self, dropped: u64, lasted: Duration) -> oneshot::Receiver<Vec<ThresholdOutcome>>;
+    /// The probe is over, and all that it measured has been handed over: how did it go? Nobody answers if the
+    /// load is over as well.
+    fn end(&self, dropped: u64, lasted: Duration) -> oneshot::Receiver<JudgedProbe>;
 
     /// What the search has found so far.
     fn found(&self, capacity: &Capacity);
@@ -107,8 +108,11 @@ impl FindCapacity {
         let began = clock::now();
         let started_at = judge.begin(began);
         let starts = constant_arrivals(rate, self.time_unit, self.probe_duration);
-        offer(reins, &self.desk, starts.map(move |offset| begin.saturating_add(offset))).await;
+        let starts = starts.map(move |offset| begin.saturating_add(offset));
         let end = begin.saturating_add(self.probe_duration);
+        // A rate that the load generator can't offer has failed by then; nobody waits for its last start.
+        let latest = end.saturating_add(self.may_be_late());
+        let offered = timeline.timeout(latest, offer(reins, &self.desk, starts)).await.is_some();
         let late = timeline.elapsed().saturating_sub(end);
         timeline.sleep_until(end).await;
         let held = clock::now().saturating_duration_since(began);
@@ -120,8 +124,8 @@ impl FindCapacity {
         let lasted = timeline.elapsed().saturating_sub(begin);
         let counts = Counts::of(seats.counters()).since(before);
         timeline.sleep_until(timeline.elapsed().saturating_add(SETTLE)).await;
-        let thresholds = judge.end(counts.dropped, lasted).await.ok()?;
-        let reasons = self.reasons(rate, counts, &thresholds, late, *graceful_stop);
+        let JudgedProbe { thresholds, latency_ms } = judge.end(counts.dropped, lasted).await.ok()?;
+        let reasons = self.reasons(rate, counts, &thresholds, (late, offered), *graceful_stop);
         Some(Probe {
             rate,
             started_at: started_at.as_secs_f64(),
@@ -131,7 +135,13 @@ impl FindCapacity {
             thresholds,
             holds: reasons.is_empty(),
             reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
+            latency_ms,
         })
+    }
+
+    /// By how much the last start of a probe may be late.
+    fn may_be_late(&self) -> Duration {
+        ALWAYS_LATE.max(self.probe_duration.mul_f64(MAX_LATE))
     }
 
     /// Why a rate does not hold, if it does not.
@@ -140,17 +150,11 @@ impl FindCapacity {
         rate: u64,
         counts: Counts,
         thresholds: &[ThresholdOutcome],
-        late: Duration,
+        (late, offered): (Duration, bool),
         graceful_stop: Duration,
     ) -> Vec<String> {
-        let mut reasons: Vec<String> = thresholds
-            .iter()
-            .filter(|outcome| !outcome.holds)
-            .map(|ThresholdOutcome { source, actual, .. }| match actual {
-                Some(_) => format!("the threshold `{source}` failed"),
-                None => format!("there was no data for the threshold `{source}`"),
-            })
-            .collect();
+        let mut reasons: Vec<String> =
+            thresholds.iter().filter(|outcome| !outcome.holds).map(Probe::reason_of).collect();
         let Counts { planned, dropped, interrupted, .. } = counts;
         let too_many = |missed: u64| missed as f64 > planned as f64 * MAX_MISSED;
         if too_many(dropped) {
@@ -165,7 +169,7 @@ impl FindCapacity {
                 format_duration(graceful_stop)
             ));
         }
-        if late > ALWAYS_LATE.max(self.probe_duration.mul_f64(MAX_LATE)) {
+        if !offered || late > self.may_be_late() {
             reasons.push(format!(
                 "the load generator was {} late: it could not start {rate} in each {}",
                 format_duration(late.max(Duration::from_millis(1))),
@@ -221,16 +225,15 @@ impl Executor for FindCapacity {
 #[derive(Debug)]
 pub(crate) struct Court {
     messages: SyncSender<Message>,
-    /// When the load began.
-    begin: Arc<OnceLock<Instant>>,
+    test: Arc<TestContext>,
     tags: Tags,
     found: Mutex<Option<Capacity>>,
 }
 
 impl Court {
     /// The judge of the scenario with these tags.
-    pub(crate) fn new(messages: SyncSender<Message>, begin: Arc<OnceLock<Instant>>, tags: Tags) -> Arc<Self> {
-        Arc::new(Self { messages, begin, tags, found: Mutex::default() })
+    pub(crate) fn new(messages: SyncSender<Message>, test: Arc<TestContext>, tags: Tags) -> Arc<Self> {
+        Arc::new(Self { messages, test, tags, found: Mutex::default() })
     }
 
     /// The search is over, or was cut short: records the capacity, if it is known, and returns what was found.
@@ -257,17 +260,34 @@ impl Court {
 impl Judge for Court {
     fn begin(&self, at: Instant) -> Duration {
         self.send(Message::ProbeBegin(at));
-        self.begin.get().map_or(Duration::ZERO, |begin| at.saturating_duration_since(*begin))
+        let begin = self.test.begin.at.get();
+        begin.map_or(Duration::ZERO, |begin| at.saturating_duration_since(*begin))
     }
 
-    fn end(&self, dropped: u64, lasted: Duration) -> oneshot::Receiver<Vec<ThresholdOutcome>> {
+    fn end(&self, dropped: u64, lasted: Duration) -> oneshot::Receiver<JudgedProbe> {
         let (reply, answer) = oneshot::channel();
         self.send(Message::ProbeEnd(EndedProbe { tags: self.tags.clone(), dropped, lasted }, reply));
         answer
     }
 
     fn found(&self, capacity: &Capacity) {
+        if let Some(probe) = capacity.probes.last() {
+            self.test.log.note(&sentence(probe, capacity.time_unit));
+        }
         *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(capacity.clone());
+    }
+}
+
+/// What came of a probe, for whoever watches the search.
+fn sentence(probe: &Probe, time_unit: f64) -> String {
+    let rate = if time_unit == 1.0 {
+        format!("{}/s", probe.rate)
+    } else {
+        format!("{} per {}", probe.rate, format_duration(Duration::from_secs_f64(time_unit)))
+    };
+    match &probe.reason {
+        None => format!("  probe: {rate} held"),
+        Some(reason) => format!("  probe: {rate} failed: {reason}"),
     }
 }
 

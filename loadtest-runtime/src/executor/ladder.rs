@@ -20,8 +20,11 @@ impl Ladder {
     /// Goes to a level. Iterations of those above it are interrupted at `limit`, an offset that never falls
     /// from call to call.
     pub(super) fn go_to(&mut self, seats: &Seats, level: u32, limit: Duration) {
+        if level > self.level {
+            // In one go: there may be a million of them.
+            self.finishing.retain(|(_, seat)| *seat >= level);
+        }
         for seat in self.level..level {
-            self.finishing.retain(|(_, finishing)| *finishing != seat);
             seats.give(seat, Order::Run);
         }
         for seat in (level..self.level).rev() {

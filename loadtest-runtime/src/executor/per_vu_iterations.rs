@@ -32,7 +32,7 @@ impl Executor for PerVuIterations {
     }
 
     fn planned_iterations(&self) -> Option<u64> {
-        Some(u64::from(self.vus) * self.iterations)
+        Some(u64::from(self.vus).saturating_mul(self.iterations))
     }
 
     fn source(&self) -> Arc<dyn Source> {

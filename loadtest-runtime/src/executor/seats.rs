@@ -210,10 +210,11 @@ impl Counters {
         self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until this many virtual users are ready or refused.
+    /// Waits until this many virtual users are ready, or one is refused.
     pub(crate) async fn seated(&self, count: u32) {
         let arrived = || self.initialised.load(Ordering::Acquire) + self.refused.load(Ordering::Acquire);
-        while arrived() < count {
+        // Whoever is refused ends the test: nobody need be waited for any more.
+        while arrived() < count && self.refusal().is_none() {
             self.arrived.notified().await;
         }
     }
@@ -239,6 +240,14 @@ impl Counters {
         while self.end_reason().is_none() {
             self.end_told.notified().await;
         }
+    }
+
+    /// Nobody waits any longer for iterations that were interrupted and have not ended: they count as
+    /// interrupted.
+    pub(crate) fn give_up(&self) {
+        let ended = self.completed.load(Ordering::Acquire) + self.interrupted.load(Ordering::Acquire);
+        let left = self.started.load(Ordering::Acquire).saturating_sub(ended);
+        self.interrupted.fetch_add(left, Ordering::AcqRel);
     }
 
     /// It has nothing to run any more.

@@ -61,8 +61,8 @@ impl Pick<'_> {
     /// Each item with the same probability. The high word of the product of a random word and the length is
     /// uniform up to a bias of `len` / 2⁶⁴ (Lemire, Fast Random Integer Generation in an Interval, 2019).
     fn any(&self, turn: &IterationTurn<'_>, draw: u64) -> usize {
-        let iteration = if turn.in_vu_init { u64::MAX } else { turn.iteration_in_instance };
-        let parts = [draws::hash(self.name), draws::hash(turn.scenario), turn.vu, iteration, draw];
+        let (vu, iteration) = turn.chance;
+        let parts = [draws::hash(self.name), draws::hash(turn.scenario), vu, iteration, draw];
         let word = parts.into_iter().fold(mix(turn.seed), |state, part| mix(state ^ mix(part)));
         ((u128::from(word) * self.len as u128) >> 64) as usize
     }

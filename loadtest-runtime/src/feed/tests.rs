@@ -19,6 +19,7 @@ fn turn(index: u32, count: u32) -> IterationTurn<'static> {
         iteration_in_instance: 0,
         iteration_in_test: shard.global_id(0),
         in_vu_init: false,
+        chance: (shard.global_id(0) + 1, 0),
         seed: 1,
         scenario: "s",
         shard,

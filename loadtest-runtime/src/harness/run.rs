@@ -68,6 +68,8 @@ impl Test<'_> {
             }
         }
         threshold::check_known(&thresholds, &metrics).map_err(|error| error.to_string())?;
+        threshold::check_scenarios(&thresholds, parts.iter().map(|part| part.name.as_str()))
+            .map_err(|error| error.to_string())?;
         requests_per_second(&parts)?;
         self.outcome.metrics = metrics.clone();
         for part in &parts {
@@ -137,7 +139,8 @@ impl Test<'_> {
         let all = async {
             reset(parts, shared).await?;
             preflight(parts, shared, |target| !target.starts_with('/')).await?;
-            let data = limited("setup", set_up_all(parts, shared)).await?;
+            let setup = async { set_up_all(parts, shared).await.map_err(|why| format!("setup: {why}")) };
+            let data = limited("setup", setup).await?;
             preflight(parts, shared, |target| target.starts_with('/')).await?;
             Ok(data)
         };

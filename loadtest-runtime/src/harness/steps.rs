@@ -35,7 +35,8 @@ pub(super) async fn reset(parts: &[Part], shared: &Rc<SetupShared>) -> Result<()
         if function.is_none() || !functions.contains(&function) {
             functions.push(function);
             let reset = part.scenario.reset(Setup::new(Rc::clone(shared)));
-            limited("reset", async { reset.await.map_err(placed) }).await?;
+            limited("reset", async { reset.await.map_err(|error| format!("reset: {}", placed(error))) })
+                .await?;
         }
         if let Some(command) = part.options.reset.as_deref()
             && !commands.contains(&command)
@@ -104,24 +105,24 @@ pub(super) fn tear_down(
     parts: &[Part],
     data: &[Shared],
 ) -> Result<(), String> {
-    let all = async {
-        let mut first = Ok(());
-        let mut done = Vec::new();
-        for (part, data) in parts.iter().zip(data) {
-            let function = (part.registration.teardown_id)();
-            let same = |(known, of): &(Option<TypeId>, &Shared)| {
-                *known == function && function.is_some() && Arc::ptr_eq(of, data)
-            };
-            if !done.iter().any(same) {
-                done.push((function, data));
-                let teardown = async { part.scenario.teardown(data).await.map_err(placed) };
-                first = first.and(limited("teardown", teardown).await);
-            }
+    let mut first = Ok(());
+    let mut done = Vec::new();
+    for (part, data) in parts.iter().zip(data) {
+        let function = (part.registration.teardown_id)();
+        let same = |(known, of): &(Option<TypeId>, &Shared)| {
+            *known == function && function.is_some() && Arc::ptr_eq(of, data)
+        };
+        if done.iter().any(same) {
+            continue;
         }
-        first
-    };
-    let local = tokio::task::LocalSet::new();
-    caught("teardown", || runtime.block_on(local.run_until(all)))?
+        done.push((function, data));
+        let teardown = async { part.scenario.teardown(data).await.map_err(placed) };
+        let local = tokio::task::LocalSet::new();
+        // Each for itself: a panic of one keeps the next ones from nothing.
+        let run = || runtime.block_on(local.run_until(limited("teardown", teardown)));
+        first = first.and(caught("teardown", run).and_then(|result| result));
+    }
+    first
 }
 
 /// Turns a panic of the user's code into an error; the panic itself has been shown on stderr.

@@ -34,7 +34,8 @@ pub(crate) struct Throttle {
 impl Throttle {
     /// At most `rate` requests per second, shared evenly by `parts` generators.
     pub(crate) fn new(rate: u32, parts: u32) -> Self {
-        let interval = (PICOS_PER_SECOND * u64::from(parts.max(1))).div_ceil(u64::from(rate.max(1)));
+        let interval =
+            PICOS_PER_SECOND.saturating_mul(u64::from(parts.max(1))).div_ceil(u64::from(rate.max(1)));
         Self {
             base: Instant::now(),
             interval,

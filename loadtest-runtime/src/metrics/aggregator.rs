@@ -13,9 +13,9 @@ use loadtest_core::results::{Interval, SeriesDef, SeriesId, ThresholdOutcome};
 use loadtest_core::threshold::Threshold;
 
 use super::errors::{self, ErrorCount, ErrorTable};
-use super::judge::Judge;
+use super::judge::{Judge, LatencyShare, ProbeLatency};
 use super::recorder::{BUFFERS, Recycler};
-use super::sample::{Batch, EndedProbe, Message, NewSeries, Payload, Sample, Subject};
+use super::sample::{Batch, EndedProbe, JudgedProbe, Message, NewSeries, Payload, Sample, Subject};
 use crate::clock::{self, Instant};
 
 /// How long after its end an interval stays open for samples under way: a recorder's flush and a bit.
@@ -34,6 +34,7 @@ struct Series {
     scale: f64,
     open: Totals,
     thresholds: Vec<usize>,
+    latency: Option<LatencyShare>,
     announced: bool,
 }
 
@@ -109,6 +110,7 @@ pub(crate) struct Aggregator {
     early: Vec<(usize, Sample)>,
     /// The probe that runs, or the last one.
     probe: Option<Probe>,
+    probe_latency: ProbeLatency,
     folded: u64,
     clamped: u64,
 }
@@ -130,6 +132,7 @@ impl Aggregator {
             open_until_ms: 1_000,
             early: Vec::new(),
             probe: None,
+            probe_latency: ProbeLatency::default(),
             folded: 0,
             clamped: 0,
         }
@@ -173,25 +176,33 @@ impl Aggregator {
     pub(crate) fn begin_probe(&mut self, at: Duration) {
         let from_ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
         self.probe = Some(Probe { from_ms, open: true });
+        self.probe_latency = ProbeLatency::default();
         self.judges.iter_mut().for_each(Judge::begin_probe);
     }
 
-    /// It is over, and everything that belongs to it has come. Returns what the thresholds say that are about
-    /// a probe: all but those on what the search finds.
-    pub(crate) fn end_probe(&mut self, probe: &EndedProbe) -> Vec<ThresholdOutcome> {
+    /// It is over, and everything that belongs to it has come. The thresholds that are about a probe are all
+    /// but those on what the search finds.
+    pub(crate) fn end_probe(&mut self, probe: &EndedProbe) -> JudgedProbe {
         let at = self.find(Builtin::DroppedIterations.def(), probe.tags.clone());
         self.record_in_probe(at, probe.dropped as f64);
         if let Some(running) = &mut self.probe {
             running.open = false;
         }
         let judges = self.judges.iter().filter(|judge| judge.is_of_probes());
-        judges.map(|judge| judge.probe_outcome(probe.lasted)).collect()
+        JudgedProbe {
+            thresholds: judges.map(|judge| judge.probe_outcome(probe.lasted)).collect(),
+            latency_ms: self.probe_latency.quantiles(),
+        }
     }
 
     fn record_in_probe(&mut self, series: usize, value: f64) {
         if fits(value) {
-            for &judge in &self.series[series].thresholds {
+            let series = &self.series[series];
+            for &judge in &series.thresholds {
                 self.judges[judge].add_to_probe(value);
+            }
+            if let Some(share) = series.latency {
+                self.probe_latency.add(share, value);
             }
         }
     }
@@ -295,6 +306,7 @@ impl Aggregator {
         self.index.insert((metric.name.clone(), tags.clone()), at);
         self.series.push(Series {
             scale: metric.unit.scale(),
+            latency: LatencyShare::of(&metric, &tags),
             def: SeriesDef { id: at as SeriesId, metric, tags },
             open: Totals::default(),
             thresholds,
@@ -440,6 +452,10 @@ pub(crate) trait Observer {
     fn closed(&mut self, interval: Interval);
     /// A threshold wants the test to end.
     fn abort(&mut self, threshold: String);
+    /// How long the load has been held so far: no time that a rate is about.
+    fn held(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// Turns messages and the clock into calls of the aggregator until [`Message::Finish`].
@@ -483,8 +499,9 @@ pub(crate) fn run(
         if is_due {
             closed += 1;
             observer.before_close(&mut aggregator);
-            observer.closed(aggregator.close(1.0, second * closed));
-            if let Some(threshold) = aggregator.abort_due(second * closed) {
+            let loaded = (second * closed).saturating_sub(observer.held());
+            observer.closed(aggregator.close(1.0, loaded));
+            if let Some(threshold) = aggregator.abort_due(loaded) {
                 observer.abort(threshold);
             }
         }
@@ -494,11 +511,12 @@ pub(crate) fn run(
     while elapsed >= second * (closed + 1) {
         closed += 1;
         observer.before_close(&mut aggregator);
-        observer.closed(aggregator.close(1.0, second * closed));
+        observer.closed(aggregator.close(1.0, (second * closed).saturating_sub(observer.held())));
     }
     aggregator.last_interval();
     observer.before_close(&mut aggregator);
     let rest = elapsed.saturating_sub(second * closed);
-    observer.closed(aggregator.close(rest.as_secs_f64(), elapsed));
-    aggregator.finish(elapsed)
+    let loaded = elapsed.saturating_sub(observer.held());
+    observer.closed(aggregator.close(rest.as_secs_f64(), loaded));
+    aggregator.finish(loaded)
 }

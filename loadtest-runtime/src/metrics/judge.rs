@@ -1,11 +1,13 @@
-//! A threshold with what it has seen: over the whole load, and over the probe of a capacity search.
+//! A threshold with what it has seen: over the whole load, and over the probe of a capacity search; and the
+//! latency of that probe.
 //!
 //! The main type is [`Judge`]. It knows neither series nor channels: it is given values and spans that concern
-//! it.
+//! it. So does [`ProbeLatency`].
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use loadtest_core::metric::{Builtin, MetricDef, Tags, Totals};
+use loadtest_core::metric::{Builtin, MetricDef, Tags, Totals, Unit, tag};
 use loadtest_core::results::ThresholdOutcome;
 use loadtest_core::threshold::{Evaluation, Threshold};
 
@@ -108,5 +110,61 @@ impl Judge {
             margin: evaluation.actual.and_then(|actual| self.threshold.margin(actual)),
             aborted: self.aborted,
         }
+    }
+}
+
+/// The trends that stand for latency, each only where there is nothing of those before it.
+const LATENCY: [Builtin; 3] =
+    [Builtin::HttpReqDuration, Builtin::MeasureDuration, Builtin::IterationDuration];
+
+/// What a series is to the latency of a probe.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LatencyShare {
+    /// Place in [`LATENCY`].
+    rank: usize,
+    /// Whether its values count: those of failed requests say only that there are requests.
+    counts: bool,
+}
+
+impl LatencyShare {
+    /// `None` if it has no share.
+    pub(super) fn of(metric: &MetricDef, tags: &Tags) -> Option<Self> {
+        let rank = LATENCY.iter().position(|latency| latency.name() == metric.name)?;
+        let counts = tags.get(tag::EXPECTED_RESPONSE).is_none_or(|expected| expected == "true");
+        Some(Self { rank, counts })
+    }
+}
+
+/// The latency over the probe of a capacity search: one histogram, of the first trend of [`LATENCY`] that has
+/// come.
+#[derive(Debug)]
+pub(super) struct ProbeLatency {
+    rank: usize,
+    totals: Totals,
+}
+
+impl Default for ProbeLatency {
+    fn default() -> Self {
+        Self { rank: LATENCY.len(), totals: Totals::default() }
+    }
+}
+
+impl ProbeLatency {
+    /// Adds a value of a series that has a share.
+    pub(super) fn add(&mut self, share: LatencyShare, value: f64) {
+        if share.rank < self.rank {
+            *self = Self { rank: share.rank, totals: Totals::default() };
+        }
+        if share.rank == self.rank && share.counts {
+            let (_, kind, unit) = LATENCY[share.rank].spec();
+            self.totals.record(kind, unit.scale(), value);
+        }
+    }
+
+    /// `p(50)`, `p(95)` and `p(99)` in milliseconds; empty without a value.
+    pub(super) fn quantiles(&self) -> BTreeMap<String, f64> {
+        let quantile =
+            |(name, q): (&str, f64)| Some((name.to_owned(), self.totals.quantile(q, Unit::Millis)?));
+        [("p(50)", 0.5), ("p(95)", 0.95), ("p(99)", 0.99)].into_iter().filter_map(quantile).collect()
     }
 }

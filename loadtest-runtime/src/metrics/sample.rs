@@ -1,6 +1,7 @@
 //! What travels from a worker to the aggregator: fixed-size samples in recycled buffers, and the first
 //! mention of each series.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use loadtest_core::metric::{Builtin, MetricDef, Tags};
@@ -90,6 +91,15 @@ pub(crate) struct EndedProbe {
     pub(crate) lasted: Duration,
 }
 
+/// What is known of a probe when it is over.
+#[derive(Debug, Default)]
+pub(crate) struct JudgedProbe {
+    /// What the thresholds say that are about a probe.
+    pub(crate) thresholds: Vec<ThresholdOutcome>,
+    /// As [`latency_ms`](loadtest_core::results::Probe::latency_ms).
+    pub(crate) latency_ms: BTreeMap<String, f64>,
+}
+
 /// A message to the aggregator.
 #[derive(Debug)]
 pub(crate) enum Message {
@@ -104,8 +114,8 @@ pub(crate) enum Message {
     },
     /// A probe of a capacity search begins at this instant.
     ProbeBegin(crate::clock::Instant),
-    /// All that belongs to the probe has been sent: what do the thresholds say that are about it?
-    ProbeEnd(EndedProbe, oneshot::Sender<Vec<ThresholdOutcome>>),
+    /// All that belongs to the probe has been sent: how did it go?
+    ProbeEnd(EndedProbe, oneshot::Sender<JudgedProbe>),
     /// The load is over since this instant and no more will come: close the last interval.
     Finish(crate::clock::Instant),
 }

@@ -4,10 +4,10 @@
 //! the load when a threshold wants it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use loadtest_core::metric::Builtin;
+use loadtest_core::metric::{Builtin, Tags};
 use loadtest_core::results::{GeneratorState, Interval, ProcessState};
 
 use super::{Audience, Running};
@@ -31,6 +31,8 @@ pub(super) struct Monitor {
     audience: Box<dyn Audience>,
     before: Look,
     told: Vec<Told>,
+    /// The tags that all scenarios have in common.
+    common_tags: Tags,
     stopping_told: bool,
 }
 
@@ -39,6 +41,8 @@ pub(super) struct Meters {
     pub(super) brake: Brake,
     pub(super) lost: Arc<AtomicU64>,
     pub(super) stop: Stop,
+    /// Whether the load is over.
+    pub(super) over: Arc<AtomicBool>,
 }
 
 /// What is known of a scenario from one look to the next.
@@ -66,6 +70,10 @@ impl Monitor {
         audience: Box<dyn Audience>,
     ) -> Self {
         let told = vec![Told::default(); running.len()];
+        let mut common_tags = running.first().map_or_else(Tags::new, |scenario| scenario.tags.clone());
+        for scenario in running.iter() {
+            common_tags.retain(|key, value| scenario.tags.get(key) == Some(value));
+        }
         let mut monitor = Self {
             running,
             health: workers.iter().map(|worker| Arc::clone(&worker.health)).collect(),
@@ -75,6 +83,7 @@ impl Monitor {
             audience,
             before: Look { at: clock::now(), cpu: None, stolen: None, service: None },
             told,
+            common_tags,
             stopping_told: false,
         };
         monitor.before = monitor.look();
@@ -161,22 +170,27 @@ impl Monitor {
 
 impl Observer for Monitor {
     fn before_close(&mut self, aggregator: &mut Aggregator) {
+        // A gauge is one number: that of the whole test, as in k6, and not that of some scenario.
+        let (mut all_peak, mut all_active, mut all_exist) = (0.0, 0.0, 0.0);
         for (scenario, told) in self.running.iter().zip(&mut self.told) {
             let tags = &scenario.tags;
             let counters = scenario.seats.counters();
             let (peak, active) = counters.take_active();
             told.peak_vus = peak;
-            aggregator.value(Builtin::Vus, tags, peak.into());
-            // That nobody is left at the end of a load is no number of virtual users that it ran with.
-            if active > 0 {
-                aggregator.value(Builtin::Vus, tags, active.into());
-            }
-            aggregator.value(Builtin::VusMax, tags, counters.initialised.load(Ordering::Relaxed).into());
+            all_peak += f64::from(peak);
+            all_active += f64::from(active);
+            all_exist += f64::from(counters.initialised.load(Ordering::Relaxed));
             // Also when nothing was dropped, so that `dropped_iterations: count<1` has data to judge.
             let dropped = counters.dropped.load(Ordering::Relaxed);
             aggregator.value(Builtin::DroppedIterations, tags, (dropped - told.dropped) as f64);
             told.dropped = dropped;
         }
+        aggregator.value(Builtin::Vus, &self.common_tags, all_peak);
+        // That nobody is left at the end of a load is no number of virtual users that it ran with.
+        if all_active > 0.0 || !self.meters.over.load(Ordering::Relaxed) {
+            aggregator.value(Builtin::Vus, &self.common_tags, all_active);
+        }
+        aggregator.value(Builtin::VusMax, &self.common_tags, all_exist);
     }
 
     fn closed(&mut self, mut interval: Interval) {
@@ -187,6 +201,10 @@ impl Observer for Monitor {
             self.stopping_told = true;
             self.audience.stopping();
         }
+    }
+
+    fn held(&self) -> Duration {
+        self.meters.brake.held()
     }
 
     fn abort(&mut self, threshold: String) {

@@ -5,6 +5,7 @@ mod control;
 mod endings;
 mod failures;
 mod plans;
+mod scenarios;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};

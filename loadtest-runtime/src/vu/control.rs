@@ -22,6 +22,8 @@ pub(crate) struct IterationTurn<'a> {
     pub(crate) iteration_in_test: u64,
     /// Whether this is `vu_init`, before any iteration: both numbers are then 0.
     pub(crate) in_vu_init: bool,
+    /// What random things depend on besides seed and scenario, as in [`Vu::rng`].
+    pub(crate) chance: (u64, u64),
     pub(crate) seed: u64,
     pub(crate) scenario: &'a str,
     pub(crate) shard: Shard,
@@ -95,6 +97,7 @@ impl Vu {
             iteration_in_instance: self.iteration,
             iteration_in_test: if in_vu_init { 0 } else { core.in_test() },
             in_vu_init,
+            chance: self.chance(),
             seed: test.seed,
             scenario: &core.scenario.name,
             shard: test.shard,

@@ -115,7 +115,7 @@ impl<'a> Execution<'a> {
         u64::from(self.vu.core.seat.index()) + 1
     }
 
-    /// This virtual user's number within its scenario over all shards, from 1, as [`Vu::id`]:
+    /// This virtual user's number within the test, over all scenarios and shards, from 1, as [`Vu::id`]:
     /// `exec.vu.idInTest`.
     pub fn vu_in_test(&self) -> u64 {
         self.vu.core.id

@@ -31,6 +31,11 @@ fn nothing_is_silently_ignored() {
     );
     assert!(error("[tests.\"a/b/c\"]\nscenario = {}").contains("did you mean `scenarios`?"));
     assert!(error("[profile.ci]\nvus = 3").contains("go into [profile.ci.options]"));
+    for key in ["setup", "teardown", "vu_init", "test", "name", "binaries", "crate"] {
+        let text = error(&format!("[tests.x]\n{key} = \"y\""));
+        assert!(text.contains(&format!("line 2: `{key}` in [tests.x]: only the attribute takes")), "{text}");
+    }
+    assert!(error("[options]\nseed = 3").contains("an option of the command line only: --seed"));
     assert!(error("options = 3").contains("[options] is not a table"));
     assert!(
         error("[tests.x.scenarios.a]\ntag = 1")
@@ -98,6 +103,14 @@ fn profiles_inherit_without_cycles() {
     assert!(config.chain("d").expect_err("unknown").to_string().contains("no profile `d`"));
     let cycle = error("[profile.a]\ninherits = \"b\"\n[profile.b]\ninherits = \"a\"\n");
     assert!(cycle.contains("inherits itself: a → b → a"), "{cycle}");
+    let itself = error("[profile.nightly]\ninherits = \"cii\"\n");
+    assert!(itself.contains("hint: no other profile is defined: write a section [profile.cii]"), "{itself}");
+    let nowhere = tempfile::tempdir().expect("a directory");
+    let none = Config::load(nowhere.path()).expect("no file").chain("ci").expect_err("none").to_string();
+    assert!(
+        none.contains("there is no file") && none.contains(&*nowhere.path().join(FILE).to_string_lossy()),
+        "{none}"
+    );
     let unknown = error("[profile.base]\n[profile.a]\ninherits = \"bsae\"\n");
     assert!(
         unknown.contains("inherits `bsae`, which is not there") && unknown.contains("`base`"),

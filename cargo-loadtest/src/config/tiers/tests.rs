@@ -123,7 +123,86 @@ fn sections_about_nothing_are_told_unless_their_package_was_not_looked_at() {
     assert!(
         warnings.iter().any(|w| w.contains("\"shop/lib/tests::bye\"] is about no load test; did you mean"))
     );
+    let short = tiers("[tests.\"shop/lib/buy\"]\n[tests.\"*buyy\"]", &[], "").warnings(&tests, |_| false);
+    assert_eq!(short.len(), 2);
+    assert!(short.iter().all(|w| w.contains("did you mean `shop/lib/tests::buy`?")), "{short:?}");
     let profile =
         tiers(file, &[("LOADTEST_PROFILE", "ci")], "").warnings(&tests, |package| package == "other");
     assert!(profile.iter().any(|w| w.contains("[profile.ci.tests.\"shop/nothing\"]")), "{profile:?}");
+}
+
+/// A test whose attribute is this.
+fn with(attribute: &str) -> LoadTest {
+    let mut test = load_test("tests::buy");
+    let definition = &mut test.definitions[0];
+    definition.options = options(attribute);
+    definition.workload = definition.options.resolve().expect("valid");
+    test
+}
+
+const ARRIVALS: &str = "executor=ramping-arrival-rate\nstages=1s:50, 2s:0\npre_allocated_vus=10";
+
+#[test]
+fn another_load_than_the_attributes_is_told_with_how_to_keep_it() {
+    let notes = |attribute: &str, tiers: Tiers| tiers.notes(&with(attribute)).concat();
+    assert_eq!(
+        notes(ARRIVALS, tiers("", &[], "--duration 2s")),
+        "shop/lib/tests::buy: --duration replaces ramping-arrival-rate by constant-vus: 1 looping VU for 2s\n\
+         hint: to keep ramping-arrival-rate, leave `--duration` out, or say all of it there: \
+         `--executor ramping-arrival-rate --stage 1s:50 --stage 2s:0 --pre-allocated-vus 10`"
+    );
+    let named = notes(ARRIVALS, tiers("", &[], "--stage 3s:5"));
+    assert!(named.contains("--stage replaces ramping-arrival-rate by ramping-vus"), "{named}");
+    assert!(
+        named.ends_with("name it: `--executor ramping-arrival-rate --stage 3s:5 --pre-allocated-vus 10`"),
+        "{named}"
+    );
+    let file = notes("stages=1s:5", tiers("[options]\nvus = 2\nduration = \"2s\"", &[], ""));
+    assert!(
+        file.contains(": `vus` and `duration` in loadtest.toml [options] replace ramping-vus by"),
+        "{file}"
+    );
+    let variable = notes(ARRIVALS, tiers("", &[("LOADTEST_DURATION", "2s")], ""));
+    assert!(variable.contains(": LOADTEST_DURATION replaces "), "{variable}");
+    assert!(variable.contains("LOADTEST_STAGES='1s:50, 2s:0' LOADTEST_PRE_ALLOCATED_VUS=10"), "{variable}");
+    let asked = notes(ARRIVALS, tiers("", &[], "--executor constant-vus --duration 2s"));
+    assert!(asked.contains("--executor and --duration replace") && !asked.contains("hint"), "{asked}");
+    // What only changes a number, and what a test without a load is told, is no surprise.
+    assert_eq!(notes("vus=3\nduration=5s", tiers("", &[], "--duration 2s")), "");
+    assert_eq!(notes("tags=a=b", tiers("", &[], "--vus 5 --duration 2s")), "");
+}
+
+#[test]
+fn what_contradicts_says_where_it_comes_from_and_what_to_type_there() {
+    let error = |tiers: Tiers| tiers.definitions(&with("tags=a=b")).expect_err("unclear").to_string();
+    assert_eq!(
+        error(tiers("", &[], "--rate 5")),
+        "shop/lib/tests::buy: `rate` needs an `executor` (`rate` is from --rate)\n\
+         hint: name one that takes it, with all that it needs: \
+         `--executor constant-arrival-rate --rate 5 --duration 30s --pre-allocated-vus 50`"
+    );
+    let file = error(tiers("[tests.\"*buy\"]\nrate = 5", &[], ""));
+    assert!(file.contains("(`rate` is from loadtest.toml [tests.\"*buy\"])"), "{file}");
+    assert!(
+        file.contains(
+            "`executor = \"constant-arrival-rate\", rate = 5, duration = \"30s\", pre_allocated_vus = 50`"
+        ),
+        "{file}"
+    );
+    let mixed = error(tiers("", &[("LOADTEST_RATE", "5"), ("LOADTEST_DURATION", "3s")], ""));
+    assert!(
+        mixed.contains(
+            "does not take `rate` (`rate` is from LOADTEST_RATE, `duration` is from LOADTEST_DURATION)"
+        ),
+        "{mixed}"
+    );
+    assert!(
+        mixed.contains(
+            "for `constant-arrival-rate`, name it: `LOADTEST_EXECUTOR=constant-arrival-rate LOADTEST_RATE=5"
+        ),
+        "{mixed}"
+    );
+    let users = tiers("", &[], "--vus 3").definitions(&with(ARRIVALS)).expect_err("foreign").to_string();
+    assert!(users.contains("(`vus` is from --vus, `executor` is from attribute)"), "{users}");
+    assert!(users.contains("takes `--start-rate`, `--stage`"), "{users}");
 }

@@ -160,6 +160,11 @@ fn a_load_that_starts_by_plan_shows_the_plan_and_what_came_of_it() {
 #[test]
 fn a_scenario_that_starts_later_says_when_and_counts_from_there() {
     let later = || Options { start_time: Some(Duration::from_secs(10)), ..looping() };
+    let definition = samples::definition_of("reserve_seat", later());
+    assert_eq!(
+        Board::new("t", &[definition]).plan(),
+        ["  reserve_seat: constant-vus: 3 looping VUs for 30s, from 10s on"]
+    );
     assert_eq!(phase_after(later(), 4), "reserve_seat: starts in 6s");
     assert_eq!(phase_after(later(), 12), "reserve_seat: running, 28s left");
     assert_eq!(phase_after(later(), 41), "reserve_seat: finishing after 41s");
@@ -196,5 +201,10 @@ fn what_has_no_planned_end_shows_how_long_it_runs() {
         thresholds: vec!["http_req_failed: rate<0.01".parse().expect("a threshold")],
         ..Options::default()
     };
-    assert_eq!(phase_after(search, 12), "reserve_seat: running for 12s");
+    assert_eq!(phase_after(search.clone(), 12), "reserve_seat: running for 12s");
+    // Its thresholds are those of each probe: one that fails is what is looked for.
+    let mut board = Board::new("t", &[samples::definition_of("reserve_seat", search)]);
+    board.enter(Phase::Running);
+    board.add(&Interval { thresholds: vec![false], ..samples::interval(0) });
+    assert!(!board.lines().concat().contains("thresholds"), "{:?}", board.lines());
 }

@@ -1,6 +1,5 @@
 //! A capacity search: the p95 at every rate that was tried, and between which two of them the knee lies.
 
-use loadtest_core::metric::Unit;
 use loadtest_core::results::Capacity;
 use loadtest_core::units::{format_count, format_millis};
 
@@ -94,8 +93,7 @@ impl Search {
         let (mut probes, mut rows) = (Vec::new(), Vec::new());
         for probe in &capacity.probes {
             // Zero has no place on a logarithmic axis: the histogram's resolution stands for it.
-            let p95 =
-                test.probe_latency(scenario, probe).quantile(0.95, Unit::Millis).map(|p95| p95.max(0.001));
+            let p95 = test.probe_latency(scenario, probe)[1].map(|p95| p95.max(0.001));
             probes.push(Point { rate: per_second(capacity, probe.rate), p95, holds: probe.holds });
             rows.push(vec![
                 scenario_name.clone(),

@@ -37,9 +37,13 @@ impl Chart for Load {
         let planned = |index: usize| states(index).map(|state| f64::from(state.planned_vus)).sum::<f64>();
         // Those of a plan of starts come and go within a second: the state at its end would miss them.
         let open = test.is_open();
+        // So it would those of a load that was over within its last interval.
+        let over =
+            |index: usize| index + 1 == test.intervals.len() && states(index).all(|state| state.vus == 0);
         let active = |index: usize| {
+            let most = open || over(index);
             let users =
-                states(index).map(|state| if open { state.peak_vus.max(state.vus) } else { state.vus });
+                states(index).map(|state| if most { state.peak_vus.max(state.vus) } else { state.vus });
             users.map(f64::from).sum::<f64>()
         };
         // The state is that at the end of an interval.
@@ -115,19 +119,28 @@ impl Chart for Load {
             panels,
             max_points: input.max_points,
         };
-        let peak = (0..test.intervals.len()).map(active).fold(0.0, f64::max);
+        // Scenarios have their peaks at different times, so those of several say nothing about their sum.
+        let single = test.document.outcome.workloads.len() == 1;
+        let most = |index: usize| {
+            let peak = states(index).map(|state| f64::from(state.peak_vus)).sum::<f64>();
+            if single { peak.max(active(index)) } else { active(index) }
+        };
+        let peak = (0..test.intervals.len()).map(most).fold(0.0, f64::max);
         let top = if has_requests { &requests } else { &iterations };
         let (size, body) = plot.draw()?;
         Ok(Some(Drawing {
             title: "Planned and achieved load".into(),
             description: format!(
-                "{}, second by second. At most {} virtual users were active; the most {} in a second were {}.{}{}",
+                "{}, second by second. At most {} active; the most {} in a second were {}.{}{}",
                 if open {
                     "Virtual users above the rate of starts that was planned and the rate that was achieved"
                 } else {
                     "Virtual users, planned and active, above the achieved rate"
                 },
-                format_count(peak),
+                match peak {
+                    1.0 => "1 virtual user was".to_owned(),
+                    n => format!("{} virtual users were", format_count(n)),
+                },
                 if has_requests { "requests" } else { "iterations" },
                 format_rate(top.iter().flatten().copied().fold(0.0, f64::max)),
                 match starts.iter().map(|starts| starts.dropped).sum::<u64>() {

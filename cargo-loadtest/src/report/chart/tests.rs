@@ -163,3 +163,22 @@ fn probes_that_held_and_failed_have_markers_of_their_own_and_the_knee_its_lines(
             .is_none()
     );
 }
+
+#[test]
+fn users_of_a_load_that_was_over_at_once_are_not_forgotten() {
+    let mut short = sample::test(&sample::Recipe { seconds: 1, rate: 50.0, lean: true, ..sample::recipe() });
+    short.intervals[0].seconds = 0.6;
+    let describe = |test: &TestData| {
+        let input = Input { test, base: None, max_points: 600, max_rows: 600 };
+        load::Load.draw(&input).expect("draws").expect("has data")
+    };
+    for (peak, said) in [(1, "At most 1 virtual user was active"), (7, "At most 7 virtual users were active")]
+    {
+        for state in short.intervals[0].scenarios.values_mut() {
+            (state.vus, state.planned_vus, state.peak_vus) = (0, 0, peak);
+        }
+        let drawing = describe(&short);
+        assert!(drawing.description.contains(said), "{}", drawing.description);
+        assert_eq!(drawing.table.rows[0][2], peak.to_string());
+    }
+}

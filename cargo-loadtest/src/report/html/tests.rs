@@ -277,7 +277,7 @@ fn a_run_that_ended_badly_says_how_at_once() {
         (End::Completed, 0, "PASSED", "No threshold was set"),
         (End::Interrupted, 105, "INTERRUPTED", "by Ctrl-C"),
         (End::Crashed { reason: "killed by SIGSEGV".into() }, 109, "CRASHED", "killed by SIGSEGV"),
-        (End::SetupFailed { reason: "port in use".into() }, 107, "FAILED", "setup failed: port in use"),
+        (End::SetupFailed { reason: "port in use".into() }, 107, "FAILED", "port in use"),
     ] {
         let text = ended(end, code);
         let said =
@@ -333,7 +333,7 @@ fn an_arrival_rate_shows_what_was_dropped_and_what_a_closed_test_would_hide() {
             "Schedule lag",
             "p99; mean",
             "Iterations at a planned rate",
-            "coordinated omission",
+            "69 of 2,000 planned starts never ran and are in neither column",
             "iteration_scheduled_duration",
             "Planned and achieved load",
             "69 planned starts were dropped",
@@ -355,7 +355,7 @@ fn the_wait_for_rps_is_a_key_figure() {
     test.intervals[3].new_series.push(def);
     let test = crate::data::TestData::new(test.document, test.intervals);
     let text = text_of(&check(&render(&run_of(test, 0), None, None).expect("renders")));
-    in_order(&text, &["Throttled", "12.5ms", "wait for `rps`"]);
+    in_order(&text, &["Throttled", "12.5ms", "wait for rps"]);
 }
 
 #[test]
@@ -368,7 +368,7 @@ fn a_capacity_search_says_what_it_found_how_it_got_there_and_why_not_more() {
             "capacity: at least 700/s, less than 750/s",
             "find-capacity: 100 to 2000/s",
             "Capacity",
-            "why not",
+            "p50",
             "p(95)<200ms",
             "100/s",
             "held",
@@ -408,16 +408,18 @@ fn scenarios_have_a_row_each_and_a_pause_is_said() {
             "browse",
             "15 looping VUs for 20s",
             "2,700",
+            "150/s",
             "reserve",
             "10s",
             "1,000",
+            "100/s",
         ],
     );
     let mut test = sample::open::mixed();
     test.document.outcome.end = End::Stopped;
     test.document.outcome.scaled = true;
     let text = text_of(&check(&render(&run_of(test, 0), None, None).expect("renders")));
-    in_order(&text, &["PASSED", "stopped by `cargo loadtest stop` after 20.0s", "`cargo loadtest scale`"]);
+    in_order(&text, &["PASSED", "stopped by cargo loadtest stop after 20.0s", "by cargo loadtest scale"]);
 }
 
 /// Writes sample pages to the directory that `LOADTEST_REPORT_DUMP` names, to be looked at in a browser.
@@ -457,4 +459,79 @@ fn a_missing_baseline_is_no_pass_and_interrupted_iterations_are_a_key_figure() {
     run.document.exit_code = 95;
     let text = text_of(&check(&render(&run, None, None).expect("renders")));
     assert!(text.contains("FAILED") && !text.contains("NOT VERIFIED"), "{text}");
+}
+
+#[test]
+fn what_stands_between_backticks_is_code_and_still_escaped() {
+    let mut test = sample::open::arrivals();
+    test.document.outcome.end = End::Stopped;
+    test.document.outcome.failed_by_test =
+        vec![format!("`{}` and `open", EVIL[0]), "``twice`` `{{ 7*7 }}`".to_owned()];
+    let page = render(&run_of(test, 110), None, None).expect("renders");
+    let tokens = check(&page);
+    let text = text_of(&tokens);
+    assert!(text.contains(&format!("failed by the test: {} and `open", EVIL[0])), "{text}");
+    assert!(text.contains("failed by the test: twice {{ 7*7 }}"), "{text}");
+    assert!(page.contains("stopped by <code>cargo loadtest stop</code> after"));
+    assert!(page.contains("<code>&lt;script&gt;"));
+}
+
+#[test]
+fn the_head_names_second_and_revision_once() {
+    let mut run = run_of(sample::open::arrivals(), 0);
+    run.document.started_at = "2026-05-04T10:15:00.123456789Z".to_owned();
+    let text = text_of(&check(&render(&run, None, None).expect("renders")));
+    in_order(&text, &["started 2026-05-04 10:15:00 UTC", "revision 4f2a9c1e7", "branch seat-lock"]);
+    run.document.revision.commit = None;
+    let text = text_of(&check(&render(&run, None, None).expect("renders")));
+    assert!(
+        text.contains("revision no commit yet on seat-lock") && !text.contains("no commit known"),
+        "{text}"
+    );
+    run.document.started_at = EVIL[0].to_owned();
+    run.document.revision.branch = None;
+    let text = text_of(&check(&render(&run, None, None).expect("renders")));
+    assert!(text.contains("revision no commit known") && text.contains(EVIL[0]), "{text}");
+}
+
+#[test]
+fn a_probe_shows_one_latency_and_thresholds_only_in_their_column() {
+    let test = sample::open::search();
+    let capacity = &test.document.outcome.capacities["seats"];
+    let failed = capacity.probes.iter().find(|probe| !probe.holds).expect("one failed");
+    let p95 = loadtest_core::units::format_millis(failed.latency_ms["p(95)"]);
+    let page = render(&run_of(test.clone(), 0), None, None).expect("renders");
+    let text = text_of(&check(&page));
+    assert!(text.contains(&format!("✗ {p95}")), "{text}");
+    assert!(text.matches(&p95).count() >= 3, "table, threshold, chart: {text}");
+    assert!(!text.contains("the threshold"), "{text}");
+    let row = page.split("class=\"why\"").nth(1).expect("a reason");
+    assert!(row.contains("colspan=\"8\"") && row.contains("starts were dropped"));
+    in_order(&text, &["Key figures", "over all probes, those above the capacity included", "Requests"]);
+    assert!(!text_of(&check(&sample_page())).contains("over all probes"));
+}
+
+#[test]
+fn cards_say_nothing_of_starts_that_nobody_planned() {
+    let page = |test| text_of(&check(&render(&run_of(test, 0), None, None).expect("renders")));
+    let text = page(sample::test(&sample::recipe()));
+    assert!(!text.contains("Schedule lag") && !text.contains("Dropped iterations"), "{text}");
+    let mut test = sample::open::arrivals();
+    assert!(page(test.clone()).contains("Schedule lag"));
+    let drops: Vec<_> = test
+        .series()
+        .iter()
+        .filter(|def| def.metric.name == "dropped_iterations")
+        .map(|def| def.id)
+        .collect();
+    for interval in &mut test.intervals {
+        interval.series.retain(|(id, _)| !drops.contains(id));
+    }
+    for state in test.document.outcome.scenarios.values_mut() {
+        state.dropped = 0;
+    }
+    assert!(page(test.clone()).contains("all that was planned started"));
+    test.document.outcome.end = End::Interrupted;
+    let text = page(test);
+    assert!(!text.contains("all that was planned started") && text.contains("until the run was cut short"));
 }

@@ -266,14 +266,22 @@ fn search_of(id: &str, scenario: &str) -> TestData {
                 thresholds: Vec::new(),
                 holds: (*rate as f64) < BEARS,
                 reason: None,
+                latency_ms: BTreeMap::new(),
             };
             let starts = test.within(&probe).into_iter().map(|position| test.starts(position));
             (probe.started, probe.dropped) =
                 starts.fold((0, 0), |sum, starts| (sum.0 + starts.started, sum.1 + starts.dropped));
-            let p95 = test.probe_latency(scenario, &probe).quantile(0.95, Builtin::HttpReqDuration.spec().2);
+            // Some come while it drains, and more slowly.
+            let names = ["p(50)", "p(95)", "p(99)"].map(str::to_owned);
+            let latency = test.probe_latency(scenario, &probe).map(|value| value.unwrap_or_default() * 1.3);
+            let p95 = Some(latency[1]);
+            probe.latency_ms = names.into_iter().zip(latency).collect();
             probe.thresholds = vec![threshold(source, p95, probe.holds, p95.map(|p95| 1.0 - p95 / 200.0))];
             if !probe.holds {
-                probe.reason = Some(format!("{} starts were dropped", probe.dropped));
+                let reasons =
+                    probe.thresholds.iter().filter(|threshold| !threshold.holds).map(Probe::reason_of);
+                let dropped = format!("{} starts were dropped", probe.dropped);
+                probe.reason = Some(reasons.chain([dropped]).collect::<Vec<_>>().join("; "));
             }
             probe
         })

@@ -120,6 +120,10 @@ impl Page<'_> {
         self.warnings();
         self.errors();
         self.thresholds();
+        if self.test.mixes_probes() {
+            self.line("");
+            self.line(&self.paint.tone(Tone::Dim, &format!("  {}", view::ALL_PROBES)));
+        }
         self.checks();
         self.metrics();
         self.scenarios();
@@ -361,6 +365,8 @@ impl Page<'_> {
         let name = |row: &view::ScenarioView| clean::clip(&row.name, NAME_COLUMNS);
         let columns = rows.iter().map(|row| clean::width(&name(row))).max().unwrap_or(0) + 3;
         let mut widths = [0; 5];
+        let rate = view::rate_name(self.test);
+        let rates = rows.iter().map(|row| clean::width(&row.rate)).max().unwrap_or(0);
         for row in &rows {
             row.iterations
                 .iter()
@@ -379,7 +385,11 @@ impl Page<'_> {
                     self.paint.tone(tone, count)
                 )
             });
-            let cells = cells.collect::<Vec<_>>().join(" ");
+            let mut cells = cells.collect::<Vec<_>>().join(" ");
+            for (what, value) in [(rate, clean::pad(&row.rate, rates)), ("p(95)", row.p95.clone())] {
+                let what = self.paint.tone(Tone::Dim, &format!("{what}="));
+                cells.push_str(&format!(" {what}{}", self.paint.tone(Tone::Value, &value)));
+            }
             let name = self.paint.tone(Tone::Name, &clean::pad_with(&name(row), columns, '.'));
             self.line(&format!("    {name}: {cells}"));
         }

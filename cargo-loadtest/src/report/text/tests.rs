@@ -328,8 +328,8 @@ fn several_scenarios_have_a_line_each() {
     "#);
     insta::assert_snapshot!(block(&text, "SCENARIOS").join("\n"), @r#"
     SCENARIOS
-      browse....: started=2,700 completed=2,700 failed=3 interrupted=15 dropped=0
-      reserve...: started=1,000 completed=1,000 failed=0 interrupted=0  dropped=0
+      browse....: started=2,700 completed=2,700 failed=3 interrupted=15 dropped=0 requests=150/s p(95)=36.5ms
+      reserve...: started=1,000 completed=1,000 failed=0 interrupted=0  dropped=0 requests=100/s p(95)=34.0ms
     "#);
     assert!(!plain(&run_of(small())).contains("SCENARIOS"));
 }
@@ -344,4 +344,22 @@ fn what_the_test_said_of_its_failure_is_the_reason() {
       also: failed by the test: and again
       concert/concert/tests::reserve_seat
     "#);
+}
+
+#[test]
+fn the_numbers_of_a_search_are_said_to_be_over_all_probes() {
+    let text = plain(&run_of(sample::open::search()));
+    let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part} is missing: {text}"));
+    assert!(at("over all probes, those above the capacity included") < at("  HTTP"));
+    assert!(!plain(&run_of(small())).contains("over all probes"));
+}
+
+#[test]
+fn a_load_too_short_for_its_cpu_says_so() {
+    let mut test = sample::test(&sample::Recipe { seconds: 2, rate: 50.0, lean: true, ..sample::recipe() });
+    test.intervals.iter_mut().for_each(|interval| interval.generator.cpu = None);
+    assert!(plain(&run_of(test.clone())).contains("not known on this system"));
+    test.intervals.truncate(1);
+    let text = plain(&run_of(test));
+    assert!(text.contains("too short a load to be measured") && !text.contains("not known"), "{text}");
 }

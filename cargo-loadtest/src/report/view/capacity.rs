@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use loadtest_core::metric::Unit;
 use loadtest_core::results::{Capacity, Probe};
 use loadtest_core::units::{format_count, format_duration, format_millis};
 use serde::Serialize;
@@ -33,7 +32,7 @@ pub(in crate::report) struct ProbeView {
     pub rate: String,
     /// Whether it held.
     pub holds: bool,
-    /// Why it did not.
+    /// Why it did not, besides the thresholds, which have columns of their own.
     pub reason: Option<Long>,
     /// Iterations that started.
     pub started: String,
@@ -79,7 +78,6 @@ fn probe(
     thresholds: &[String],
     columns: usize,
 ) -> ProbeView {
-    let latency = test.probe_latency(scenario, probe);
     let value = |source: &String| match probe.thresholds.iter().find(|outcome| outcome.source == *source) {
         Some(outcome) => match outcome.actual {
             Some(actual) => (threshold_value(test, source, actual), outcome.holds),
@@ -90,12 +88,13 @@ fn probe(
     ProbeView {
         rate: rate(capacity, probe.rate),
         holds: probe.holds,
-        reason: probe.reason.as_deref().map(|reason| Long::new(reason, columns, 2_000)),
+        reason: probe.reason_besides_thresholds().map(|reason| Long::new(reason, columns, 2_000)),
         started: format_count(probe.started as f64),
         dropped: format_count(probe.dropped as f64),
         drops: probe.dropped > 0,
-        latency: [0.5, 0.95, 0.99]
-            .map(|q| latency.quantile(q, Unit::Millis).map_or_else(|| "–".to_owned(), format_millis)),
+        latency: test
+            .probe_latency(scenario, probe)
+            .map(|value| value.map_or_else(|| "–".to_owned(), format_millis)),
         thresholds: thresholds.iter().map(value).collect(),
     }
 }

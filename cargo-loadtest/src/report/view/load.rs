@@ -1,14 +1,15 @@
 //! How the load went: each scenario's share in it, what a constant rate of starts hides or shows, and what
 //! someone did to the run from outside.
 
-use loadtest_core::metric::{Builtin, Totals, Unit};
+use loadtest_core::metric::{Builtin, Totals, Unit, tag};
 use loadtest_core::options::{Shape, Workload};
 use loadtest_core::results::End;
-use loadtest_core::units::{format_count, format_duration, format_millis, format_percent};
+use loadtest_core::units::{format_count, format_duration, format_millis, format_percent, format_rate};
 use serde::Serialize;
 
 use super::capacity::capacity_lines;
-use crate::data::TestData;
+use super::tables::starts;
+use crate::data::{TestData, successes};
 use crate::report::clean;
 
 /// Starts later than this at the 99th percentile, in milliseconds, are told.
@@ -29,6 +30,10 @@ pub(in crate::report) struct ScenarioView {
     pub vus: String,
     /// Iterations: started, completed, failed, interrupted, dropped.
     pub iterations: [String; 5],
+    /// Requests, operations or iterations per second over the time that it was at work.
+    pub rate: String,
+    /// The 95th percentile of its successes.
+    pub p95: String,
     /// Whether some failed.
     pub failed: bool,
     /// Whether some were dropped.
@@ -39,9 +44,24 @@ pub(in crate::report) struct ScenarioView {
 pub(in crate::report) const ITERATIONS: [&str; 5] =
     ["started", "completed", "failed", "interrupted", "dropped"];
 
+/// What [`ScenarioView::rate`] counts.
+pub(in crate::report) fn rate_name(test: &TestData) -> &'static str {
+    match test.latency_metric() {
+        "http_req_duration" => "requests",
+        "measure_duration" => "operations",
+        _ => "iterations",
+    }
+}
+
 /// The scenarios of a test.
 pub(in crate::report) fn scenarios(test: &TestData) -> Vec<ScenarioView> {
+    let parts = test
+        .total_by(test.latency_metric(), |tags| Some((tags.get(tag::SCENARIO)?.clone(), successes(tags))));
     let view = |(name, workload): (&String, &Workload)| {
+        let part = |success: bool| parts.get(&(name.clone(), success));
+        let count: u64 = [true, false].into_iter().filter_map(part).map(|totals| totals.count).sum();
+        let seconds = test.active_seconds(name);
+        let p95 = part(true).and_then(|totals| totals.quantile(0.95, Unit::Millis));
         let state = test.final_state(name);
         let active = test
             .intervals
@@ -56,6 +76,8 @@ pub(in crate::report) fn scenarios(test: &TestData) -> Vec<ScenarioView> {
             start: format_duration(workload.start_time),
             vus: format_count(active.unwrap_or(0).into()),
             iterations: counts.map(|count| format_count(count as f64)),
+            rate: if seconds > 0.0 { format_rate(count as f64 / seconds) } else { "–".to_owned() },
+            p95: p95.map_or_else(|| "–".to_owned(), format_millis),
             failed: state.failed > 0,
             dropped: state.dropped > 0,
         }
@@ -166,15 +188,29 @@ pub(in crate::report) fn omission(test: &TestData) -> Option<Omission> {
         })
         .to_vec();
     rows.push(["max".to_owned(), format_millis(actual.max), format_millis(intended.max)]);
-    let (short, long) = (quantile(&actual, 0.99), quantile(&intended, 0.99));
-    let meaning = if long > short * 1.05 && long - short > 1.0 {
-        "Iterations waited for their turn: who measures from the actual start leaves that wait out (coordinated \
-         omission), and users would not."
-    } else {
-        "Both are nearly the same: iterations started when they were meant to, so nothing is left out (no \
-         coordinated omission)."
+    let (short, long) = (quantile(&actual, 0.95), quantile(&intended, 0.95));
+    let waited = long > short * 1.05 && long - short > 1.0;
+    let starts = starts(test);
+    let difference = match (waited, starts.dropped) {
+        (true, _) => {
+            "Iterations waited for their turn: who measures from the actual start leaves that wait out (coordinated \
+             omission), and users would not."
+        }
+        (false, 0) => {
+            "Both are nearly the same: iterations started when they were meant to, so nothing is left out (no \
+             coordinated omission)."
+        }
+        (false, _) => "For the iterations that ran both are nearly the same.",
     };
-    Some(Omission { rows, meaning: meaning.to_owned() })
+    let never = (starts.dropped > 0).then(|| {
+        format!(
+            "{} of {} planned starts never ran and are in neither column: no duration here tells how those would \
+             have fared. ",
+            format_count(starts.dropped as f64),
+            format_count(starts.planned() as f64)
+        )
+    });
+    Some(Omission { rows, meaning: format!("{}{difference}", never.unwrap_or_default()) })
 }
 
 #[cfg(test)]
@@ -194,6 +230,28 @@ mod tests {
         assert!(text.contains("75.00% of its CPU in use") && text.contains("near its limit"), "{text}");
         assert_eq!(late(&sample::open::search()), None);
         assert_eq!(late(&sample::test(&sample::recipe())), None);
+    }
+
+    #[test]
+    fn starts_that_never_ran_are_said_to_be_missing_and_small_differences_are_none() {
+        let mut test = sample::open::arrivals();
+        let of = |test: &TestData| omission(test).expect("planned").meaning;
+        let text = of(&test);
+        assert!(text.starts_with("69 of 2,000 planned starts never ran and are in neither column"), "{text}");
+        assert!(!text.contains("nothing is left out") && text.contains("nearly the same"), "{text}");
+        for state in test.document.outcome.scenarios.values_mut() {
+            state.dropped = 0;
+        }
+        // The p99 differs, the p95 by little.
+        assert!(of(&test).starts_with("Both are nearly the same"), "{}", of(&test));
+        let scheduled = Builtin::IterationScheduledDuration;
+        let id = test.series().iter().find(|def| def.metric.name == scheduled.name()).map(|def| def.id);
+        for interval in &mut test.intervals {
+            let (_, totals) =
+                interval.series.iter_mut().find(|(known, _)| Some(*known) == id).expect("measured");
+            (0..50).for_each(|_| totals.record(scheduled.def().kind, Unit::Millis.scale(), 90.0));
+        }
+        assert!(of(&test).starts_with("Iterations waited for their turn"), "{}", of(&test));
     }
 
     #[test]
@@ -219,13 +277,14 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_has_the_latency_of_its_whole_seconds_alone() {
+    fn a_probe_that_says_no_latency_has_that_of_its_whole_seconds_alone() {
         let test = sample::open::search();
         let capacity = &test.document.outcome.capacities["seats"];
         let mut probe = capacity.probes[1].clone();
+        probe.latency_ms.clear();
         assert_eq!(test.within(&probe), [4, 5, 6]);
-        assert_eq!(test.probe_latency("seats", &probe).count, 600);
-        assert_eq!(test.probe_latency("other", &probe).count, 0);
+        assert!(test.probe_latency("seats", &probe).iter().all(Option::is_some));
+        assert_eq!(test.probe_latency("other", &probe), [None; 3]);
         (probe.started_at, probe.seconds) = (4.5, 1.9);
         assert_eq!(test.within(&probe), [5]);
     }

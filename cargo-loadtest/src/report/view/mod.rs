@@ -20,10 +20,10 @@ mod tables;
 
 pub(super) use capacity::{capacity_lines, per_second, rate};
 pub(super) use comparison::{ComparisonView, TestComparisonView, revision, verdict_mark};
-pub(super) use load::{ITERATIONS, ScenarioView, late, scenarios, sentence};
+pub(super) use load::{ITERATIONS, ScenarioView, late, rate_name, scenarios, sentence};
 pub(super) use run::{Detail, RunView};
 pub(super) use tables::{
-    CheckView, Figures, checks, custom_metrics, figures, health, interrupted_iterations, starts,
+    ALL_PROBES, CheckView, Figures, checks, custom_metrics, figures, health, interrupted_iterations, starts,
 };
 
 /// Reasons longer than this are cut: the errors below them have all of it.

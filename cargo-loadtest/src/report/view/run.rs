@@ -3,6 +3,7 @@
 //! The main types are [`RunView`] and [`TestView`]. [`Detail`] bounds what a page holds, so that a run of
 //! any length and any number of tests has a page that opens.
 
+use jiff::Timestamp;
 use loadtest_core::units::format_bytes;
 use serde::Serialize;
 
@@ -11,8 +12,8 @@ use super::load::{Omission, omission};
 use super::tables::{EndpointView, Health, MetricView, custom, endpoints, groups};
 use super::{
     CheckView, ComparisonView, ErrorView, Figures, ITERATIONS, Long, Pair, ScenarioView, Status,
-    TestComparisonView, ThresholdView, baseline_missing, checks, errors, figures, health, late, revision,
-    scenarios, sentence, thresholds,
+    TestComparisonView, ThresholdView, baseline_missing, checks, errors, figures, health, late, rate_name,
+    revision, scenarios, sentence, thresholds,
 };
 use crate::compare::{Comparison, Verdict};
 use crate::data::{RunData, TestData};
@@ -102,6 +103,8 @@ pub(in crate::report) struct TestView {
     pub capacity_charts: Vec<ChartView>,
     /// Each scenario's share in the load, if there are several.
     pub shares: Vec<ScenarioView>,
+    /// What its rate counts.
+    pub rate_name: &'static str,
     /// Names of the numbers of iterations in it.
     pub iterations: [&'static str; 5],
     /// Its part of the comparison.
@@ -171,12 +174,14 @@ impl RunView {
         let tests = tests.collect::<anyhow::Result<Vec<_>>>()?;
         let status = overall(run, &tests, comparison);
         let passed = tests.iter().filter(|test| test.status.class == "pass").count();
-        let mut about = vec![
-            ("started".to_owned(), clean::line(&document.started_at)),
-            ("revision".to_owned(), revision(document.revision.commit.as_deref(), document.revision.dirty)),
-        ];
-        if let Some(branch) = &document.revision.branch {
-            about.push(("branch".to_owned(), clean::clip(&clean::line(branch), 80)));
+        let mut about = vec![("started".to_owned(), instant(&document.started_at))];
+        let branch = document.revision.branch.as_ref().map(|branch| clean::clip(&clean::line(branch), 80));
+        match (document.revision.commit.as_deref(), branch) {
+            (None, Some(branch)) => about.push(("revision".to_owned(), format!("no commit yet on {branch}"))),
+            (commit, branch) => {
+                about.push(("revision".to_owned(), revision(commit, document.revision.dirty)));
+                about.extend(branch.map(|branch| ("branch".to_owned(), branch)));
+            }
         }
         about.push(("run".to_owned(), clean::clip(&clean::line(&document.id), 80)));
         let machine = &document.fingerprint;
@@ -334,6 +339,7 @@ impl TestView {
             capacities: capacities(test, detail.rows, MESSAGE_COLUMNS.min(detail.text)),
             capacity_charts: charts(Section::Capacity)?,
             shares: if outcome.workloads.len() > 1 { shares } else { Vec::new() },
+            rate_name: rate_name(test),
             iterations: ITERATIONS,
             uncompared: comparison.is_some() && compared.is_none(),
             comparison: compared,
@@ -370,6 +376,14 @@ impl TestView {
                 .map(|e| Long::new(e, MESSAGE_COLUMNS, detail.text)),
             anchor,
         })
+    }
+}
+
+/// An instant to the second; as it is written if that is no instant.
+fn instant(text: &str) -> String {
+    match text.parse::<Timestamp>() {
+        Ok(instant) => instant.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+        Err(_) => clean::clip(&clean::line(text), 80),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use loadtest_core::metric::{Builtin, Kind, MetricDef, Tags, Totals, Unit, tag};
+use loadtest_core::results::End;
 use loadtest_core::units::{
     format_bytes, format_count, format_millis, format_percent, format_rate, format_value,
 };
@@ -11,6 +12,14 @@ use serde::Serialize;
 use super::{Long, Pair, format_rate_of, late};
 use crate::data::{MAX_GENERATOR_CPU, MAX_STEAL, Starts, TestData, failures, successes};
 use crate::report::clean;
+
+/// What the sums over a capacity search are over.
+pub(in crate::report) const ALL_PROBES: &str =
+    "The numbers below are over all probes, those above the capacity included.";
+
+/// The CPU time of a load of fewer seconds may not be known anywhere: it ends before its first interval is closed,
+/// and its workers with it.
+const SHORTEST_CPU: f64 = 1.5;
 
 /// More than this share of errors makes percentiles of all requests useless.
 const MANY_ERRORS: f64 = 0.01;
@@ -26,6 +35,8 @@ pub(in crate::report) struct Figures {
     pub latency: Vec<[String; 4]>,
     /// Whether there are failures.
     pub failed: bool,
+    /// What they are over, if that is not what one would think.
+    pub scope: Option<&'static str>,
     /// Why the percentiles of all are not to be trusted.
     pub caution: Option<String>,
 }
@@ -113,20 +124,8 @@ pub(in crate::report) fn figures(test: &TestData) -> Figures {
             true,
         ));
     }
-    let dropped = test.total(Builtin::DroppedIterations.name(), all).sum;
-    let planned = starts(test);
-    // A search drops by its nature.
-    let searches = !test.document.outcome.capacities.is_empty();
-    let detail = match planned.share() {
-        Some(_) if planned.dropped > 0 && searches => "at rates above the capacity".to_owned(),
-        Some(share) if planned.dropped > 0 => {
-            format!("{} of the planned starts were offered", format_percent(share))
-        }
-        _ if dropped > 0.0 => "planned, never started".to_owned(),
-        _ => "all that was planned started".to_owned(),
-    };
-    cards.push(card("Dropped iterations", format_count(dropped), detail, dropped > 0.0 && !searches));
-    if let Some(lag) = test.schedule_lag() {
+    cards.extend(dropped_card(test));
+    if let Some(lag) = test.schedule_lag().filter(|_| test.is_open()) {
         let stall = format!("longest stall {}", format_millis(test.generator_use().max_stall_ms));
         match lag.p99_ms {
             Some(p99) => {
@@ -158,7 +157,37 @@ pub(in crate::report) fn figures(test: &TestData) -> Figures {
         row("p99", &|totals| of(totals, 0.99)),
         row("max", &|totals| (totals.count > 0).then_some(totals.max)),
     ];
-    Figures { cards, metric: metric.to_owned(), latency, failed: bad.count > 0, caution }
+    Figures {
+        cards,
+        metric: metric.to_owned(),
+        latency,
+        failed: bad.count > 0,
+        scope: test.mixes_probes().then_some(ALL_PROBES),
+        caution,
+    }
+}
+
+/// How many planned iterations never started, where the plan can ask for such.
+fn dropped_card(test: &TestData) -> Option<Card> {
+    let dropped = test.total(Builtin::DroppedIterations.name(), |_| true).sum;
+    if dropped == 0.0 && !test.can_drop() {
+        return None;
+    }
+    let planned = starts(test);
+    // A search drops by its nature.
+    let searches = !test.document.outcome.capacities.is_empty();
+    let cut_short = test.document.outcome.end != End::Completed;
+    let detail = match planned.share() {
+        Some(_) if planned.dropped > 0 && searches => "at rates above the capacity".to_owned(),
+        Some(share) if planned.dropped > 0 => {
+            let until = if cut_short { " until it was cut short" } else { "" };
+            format!("{} of the planned starts were offered{until}", format_percent(share))
+        }
+        _ if dropped > 0.0 => "planned, never started".to_owned(),
+        _ if cut_short => "until the run was cut short".to_owned(),
+        _ => "all that was planned started".to_owned(),
+    };
+    Some(card("Dropped iterations", format_count(dropped), detail, dropped > 0.0 && !searches))
 }
 
 /// The starts of all scenarios that plan them, over the whole test.
@@ -410,6 +439,7 @@ pub(in crate::report) fn health(test: &TestData) -> Health {
             (Some(mean), Some(max)) => {
                 format!("{} mean, {} at most", format_percent(mean), format_percent(max))
             }
+            _ if test.seconds() < SHORTEST_CPU => "too short a load to be measured".to_owned(),
             _ => unknown(),
         },
         used.cpu_mean.is_some_and(|mean| mean > MAX_GENERATOR_CPU),

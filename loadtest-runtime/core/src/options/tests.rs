@@ -205,6 +205,11 @@ fn what_an_executor_lacks_or_does_not_take_is_told_with_an_example() {
     };
     let without_rate: Vec<_> = ARRIVALS.iter().filter(|(name, _)| *name != "rate").copied().collect();
     assert_eq!(message(&without_rate), "`constant-arrival-rate` needs `rate`; for example `rate = 100`");
+    assert_eq!(
+        message(&[("executor", "constant-arrival-rate")]),
+        "`constant-arrival-rate` needs `rate`, `duration` and `pre_allocated_vus`; \
+         for example `rate = 100, duration = \"30s\", pre_allocated_vus = 50`"
+    );
     assert!(
         message(&[("rate", "5")])
             .starts_with("`rate` needs an `executor`; name one that takes it: `constant")
@@ -226,4 +231,12 @@ fn what_runs_until_it_is_stopped_never_ends_and_overflows_nothing() {
     assert_eq!(workload.shape.max_vus(), 2);
     assert!(!workload.shape.is_timed());
     assert_eq!((workload.regular_end(), workload.maximum_end()), (Duration::MAX, Duration::MAX));
+}
+
+#[test]
+fn a_load_that_starts_later_says_when() {
+    let load = read(&[("vus", "3"), ("duration", "5s"), ("start_time", "2s")]).resolve().expect("valid");
+    assert_eq!(load.describe(), "constant-vus: 3 looping VUs for 5s, from 2s on");
+    let load = read(&[("vus", "3"), ("duration", "5s")]).resolve().expect("valid");
+    assert_eq!(load.describe(), load.shape.describe());
 }

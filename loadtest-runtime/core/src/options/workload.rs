@@ -32,6 +32,16 @@ pub struct Workload {
 }
 
 impl Workload {
+    /// One line for people: the executor with its values, and when it starts if that is not at once:
+    /// `constant-vus: 3 looping VUs for 5s, from 2s on`.
+    pub fn describe(&self) -> String {
+        let load = self.shape.describe();
+        match self.start_time.is_zero() {
+            true => load,
+            false => format!("{load}, from {} on", format_duration(self.start_time)),
+        }
+    }
+
     /// Until when new iterations may start, from the start of the test.
     pub fn regular_end(&self) -> Duration {
         self.start_time.saturating_add(self.shape.regular_duration())

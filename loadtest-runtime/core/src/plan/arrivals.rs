@@ -43,6 +43,12 @@ impl Iterator for ConstantArrivals {
         self.next += 1;
         Some(nanos_to_duration(scaled / self.rate))
     }
+
+    fn nth(&mut self, n: usize) -> Option<Duration> {
+        // At once, so that the part of one of many shards costs no more than all of it.
+        self.next = self.next.checked_add(n as u64)?;
+        self.next()
+    }
 }
 
 /// The starts of `ramping-arrival-rate`: start n (n = 1, 2, …) fires when the area under the piecewise
@@ -108,6 +114,11 @@ impl<S: AsRef<[Stage]>> Iterator for RampingArrivals<S> {
             self.from = stage.target;
             self.stage += 1;
         }
+    }
+
+    fn nth(&mut self, n: usize) -> Option<Duration> {
+        self.next = self.next.checked_add(n as u64)?;
+        self.next()
     }
 }
 

@@ -58,7 +58,9 @@ impl Shard {
 
     /// The part of a plan of starts: each with its number in the whole plan, from 0.
     pub fn starts<T>(self, plan: impl IntoIterator<Item = T>) -> impl Iterator<Item = (u64, T)> {
-        (0..).zip(plan).filter(move |(k, _)| self.takes(*k))
+        let (first, parts) = (u64::from(self.index), u64::from(self.parts()));
+        let numbers = std::iter::successors(Some(first), move |k| k.checked_add(parts));
+        numbers.zip(plan.into_iter().skip(self.index as usize).step_by(self.parts() as usize))
     }
 
     /// The number of shards; a value made by hand with none counts as whole.
@@ -118,7 +120,7 @@ mod tests {
 
     use super::*;
     use crate::options::Stage;
-    use crate::plan::{constant_arrivals, levels};
+    use crate::plan::{constant_arrivals, levels, ramping_arrivals};
 
     #[test]
     fn shards_are_read_and_written() {
@@ -138,6 +140,18 @@ mod tests {
         let error = "4/4".parse::<Shard>().expect_err("beyond the last");
         assert!(error.hint_text().is_some_and(|hint| hint.contains("`0/4` to `3/4`")), "{error}");
         assert!("0/0".parse::<Shard>().is_err());
+    }
+
+    #[test]
+    fn the_part_of_one_of_very_many_costs_no_more_than_all_of_it() {
+        let second = Duration::from_secs(1);
+        let last = Shard { index: u32::MAX - 1, count: u32::MAX };
+        let mut starts = last.starts(constant_arrivals(u64::MAX, second, second));
+        assert_eq!(starts.next().map(|(k, _)| k), Some(u64::from(u32::MAX) - 1));
+        assert_eq!(starts.next().map(|(k, _)| k), Some(2 * u64::from(u32::MAX) - 1));
+        let stages = [Stage { duration: second, target: u64::MAX }];
+        let mut starts = last.starts(ramping_arrivals(0, &stages, second));
+        assert!(starts.next().is_some_and(|(k, at)| k == u64::from(u32::MAX) - 1 && at < second));
     }
 
     fn shards(count: u32) -> impl Iterator<Item = Shard> {

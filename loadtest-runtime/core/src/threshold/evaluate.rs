@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{Aggregation, LimitUnit, Threshold};
-use crate::metric::{Kind, MetricDef, Totals, Unit};
+use crate::metric::{Kind, MetricDef, Totals, Unit, tag};
 use crate::{Error, suggest};
 
 /// What came out.
@@ -111,6 +111,28 @@ pub fn check_known(thresholds: &[Threshold], metrics: &[MetricDef]) -> Result<()
                 .context(format!("threshold `{}`", threshold.source)));
         };
         threshold.check_kind(metric)?;
+    }
+    Ok(())
+}
+
+/// Checks that scenarios which are selected by name exist.
+///
+/// # Errors
+/// Names the first that doesn't, with the one that was probably meant.
+pub fn check_scenarios<'a>(
+    thresholds: &[Threshold],
+    names: impl Iterator<Item = &'a str> + Clone,
+) -> Result<(), Error> {
+    for threshold in thresholds {
+        let named =
+            threshold.selector.iter().filter(|matcher| matcher.tag == tag::SCENARIO && !matcher.negated);
+        for wanted in named.filter_map(|matcher| matcher.pattern.literal()) {
+            if !names.clone().any(|name| name == wanted) {
+                return Err(Error::new(format!("unknown scenario `{wanted}`"))
+                    .hint(suggest::hint(wanted, names.clone()))
+                    .context(format!("threshold `{}`", threshold.source)));
+            }
+        }
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ mod parse;
 mod selector;
 
 pub use aggregation::{AGGREGATIONS, Aggregation, AggregationSpec};
-pub use evaluate::{Evaluation, check_known};
+pub use evaluate::{Evaluation, check_known, check_scenarios};
 pub use selector::{Glob, TagMatcher};
 
 /// A limit on an aggregate of a metric, over all of its series or those that a selector picks.

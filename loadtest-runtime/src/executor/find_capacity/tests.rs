@@ -7,6 +7,7 @@ use loadtest_core::options::Search;
 use tokio::sync::watch;
 
 use super::*;
+use crate::context::Stop;
 use crate::executor::{Brake, Seat, Seats, Turn};
 
 const MS: Duration = Duration::from_millis(1);
@@ -31,12 +32,12 @@ impl Judge for Longest {
         at - self.begin
     }
 
-    fn end(&self, _dropped: u64, _lasted: Duration) -> oneshot::Receiver<Vec<ThresholdOutcome>> {
+    fn end(&self, _dropped: u64, _lasted: Duration) -> oneshot::Receiver<JudgedProbe> {
         let (reply, answer) = oneshot::channel();
         let longest = *self.longest.lock().expect("not poisoned");
-        reply
-            .send(vec![outcome("longest", clock::millis(longest), longest <= self.limit)])
-            .expect("waited for");
+        let thresholds = vec![outcome("longest", clock::millis(longest), longest <= self.limit)];
+        let latency_ms = BTreeMap::from([("p(99)".to_owned(), clock::millis(longest))]);
+        reply.send(JudgedProbe { thresholds, latency_ms }).expect("waited for");
         answer
     }
 
@@ -234,6 +235,7 @@ fn probe(rate: u64, longest: f64, holds: bool) -> Probe {
         thresholds: vec![outcome("longest", longest, longest < 100.0)],
         holds,
         reason: None,
+        latency_ms: BTreeMap::new(),
     }
 }
 
@@ -267,7 +269,10 @@ fn a_start_rate_that_does_not_hold_fails_the_test_whatever_the_thresholds_say() 
 fn a_capacity_is_recorded_if_it_is_known() {
     let recorded = |capacity: Option<Capacity>| -> Option<f64> {
         let (messages, inbox): (_, Receiver<Message>) = sync_channel(4);
-        let court = Court::new(messages, Arc::default(), Tags::new());
+        let court = {
+            let test = TestContext::new(1, Shard::default(), Stop::default(), Arc::default());
+            Court::new(messages, Arc::new(test), Tags::new())
+        };
         if let Some(capacity) = &capacity {
             court.found(capacity);
         }

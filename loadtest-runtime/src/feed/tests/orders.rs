@@ -114,7 +114,8 @@ fn random_draws_repeat_with_the_seed_whatever_the_scheduling() {
         Feed::from_vec((0..1_000_000).collect()).expect("not empty").name(name).order(Order::Random)
     };
     let of = |seed, vu, iteration_in_instance| {
-        let turn = IterationTurn { seed, vu, iteration_in_instance, ..turn(0, 1) };
+        let chance = (vu + 1, iteration_in_instance);
+        let turn = IterationTurn { seed, vu, iteration_in_instance, chance, ..turn(0, 1) };
         vec![turn; 3]
     };
     let first = draws(&feed("a"), of(1, 0, 0));
@@ -127,7 +128,7 @@ fn random_draws_repeat_with_the_seed_whatever_the_scheduling() {
         assert!(draws(&feed("a"), other).iter().all(|item| !first.contains(item)));
     }
     assert!(draws(&feed("b"), of(1, 0, 0)).iter().all(|item| !first.contains(item)));
-    let init = IterationTurn { in_vu_init: true, ..turn(0, 1) };
+    let init = IterationTurn { in_vu_init: true, chance: (1, u64::MAX), ..turn(0, 1) };
     assert!(!first.contains(&draws(&feed("a"), vec![init])[0]));
 }
 
@@ -135,7 +136,8 @@ fn random_draws_repeat_with_the_seed_whatever_the_scheduling() {
 fn two_feeds_without_a_name_are_not_drawn_in_step() {
     let feeds = [0; 2].map(|_| Feed::from_vec((0..1_000_000).collect()).expect("some").order(Order::Random));
     let equal = (0..100).filter(|&iteration_in_instance| {
-        let turn = IterationTurn { iteration_in_instance, ..turn(0, 1) };
+        let chance = (1, iteration_in_instance);
+        let turn = IterationTurn { iteration_in_instance, chance, ..turn(0, 1) };
         let [a, b]: [u32; 2] = feeds.each_ref().map(|feed| *feed.at(&turn).expect("never exhausted"));
         a == b
     });
@@ -145,8 +147,11 @@ fn two_feeds_without_a_name_are_not_drawn_in_step() {
 #[test]
 fn random_draws_are_uniform() {
     let feed = Feed::from_vec((0..10u32).collect()).expect("not empty").order(Order::Random);
-    let turns =
-        (0..20_000).map(|n| IterationTurn { vu: n % 40, iteration_in_instance: n / 40, ..turn(0, 1) });
+    let turns = (0..20_000).map(|n| IterationTurn {
+        iteration_in_instance: n / 40,
+        chance: (n % 40, n / 40),
+        ..turn(0, 1)
+    });
     let mut counts = BTreeMap::new();
     for item in draws(&feed, turns.collect()) {
         *counts.entry(item).or_insert(0u32) += 1;

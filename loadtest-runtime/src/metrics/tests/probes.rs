@@ -3,13 +3,17 @@
 use loadtest_core::results::ThresholdOutcome;
 
 use super::*;
-use crate::metrics::sample::EndedProbe;
+use crate::metrics::sample::{EndedProbe, JudgedProbe};
 
 fn at(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
 fn end(bench: &mut Bench, dropped: u64, lasted: Duration) -> Vec<ThresholdOutcome> {
+    judged(bench, dropped, lasted).thresholds
+}
+
+fn judged(bench: &mut Bench, dropped: u64, lasted: Duration) -> JudgedProbe {
     bench.deliver();
     bench.aggregator.end_probe(&EndedProbe { tags: tags(&[("scenario", "s")]), dropped, lasted })
 }
@@ -126,4 +130,46 @@ fn an_interval_shows_the_probe_that_runs() {
     bench.aggregator.begin_probe(at(1_000));
     requests(&mut bench, 1_001, 5.0, 1);
     assert_eq!(bench.deliver_and_close().thresholds, [true]);
+}
+
+#[test]
+fn the_latency_of_a_probe_is_that_of_all_its_successes_and_of_nothing_else() {
+    let mut bench = Bench::new(1, &["http_req_duration{expected_response:true}: p(95)<100"]);
+    requests(&mut bench, 900, 9_000.0, 5);
+    bench.aggregator.begin_probe(at(1_000));
+    requests(&mut bench, 1_200, 20.0, 90);
+    // What ends after the last whole second of the probe, while it drains, belongs to it.
+    requests(&mut bench, 2_400, 400.0, 10);
+    let (late, base) = (bench.at(2_500), bench.base);
+    let failed = ExchangeTags { status: 500, expected: false, ..get("/") };
+    bench.recorders[0].exchange(late, base, failed, Exchange { waiting_ms: 1.0, ..Exchange::default() });
+    let first = judged(&mut bench, 0, at(1_500));
+    assert_eq!(Some(first.latency_ms["p(95)"]), first.thresholds[0].actual);
+    assert!((first.latency_ms["p(50)"] - 20.0).abs() < 0.2, "{first:?}");
+    assert!((first.latency_ms["p(99)"] - 400.0).abs() < 4.0, "{first:?}");
+    bench.deliver_and_close();
+    bench.aggregator.begin_probe(at(3_000));
+    assert_eq!(judged(&mut bench, 0, at(1_000)).latency_ms.len(), 0);
+    // Requests that all failed have no latency; how long iterations took is not theirs either.
+    bench.aggregator.begin_probe(at(4_000));
+    bench.aggregator.value(Builtin::IterationDuration, &tags(&[("scenario", "s")]), 7.0);
+    let (late, base) = (bench.at(4_500), bench.base);
+    bench.recorders[0].exchange(late, base, failed, Exchange { waiting_ms: 1.0, ..Exchange::default() });
+    assert_eq!(judged(&mut bench, 0, at(1_000)).latency_ms.len(), 0);
+}
+
+#[test]
+fn without_requests_operations_stand_for_latency_and_else_iterations() {
+    let mut bench = Bench::new(1, &[]);
+    let tags = tags(&[("scenario", "s")]);
+    bench.aggregator.begin_probe(at(0));
+    bench.aggregator.value(Builtin::IterationDuration, &tags, 50.0);
+    let latency = judged(&mut bench, 0, at(1_000)).latency_ms;
+    assert!((latency["p(50)"] - 50.0).abs() < 0.5, "{latency:?}");
+    bench.aggregator.begin_probe(at(1_000));
+    bench.aggregator.value(Builtin::IterationDuration, &tags, 50.0);
+    bench.aggregator.value(Builtin::MeasureDuration, &tags, 5.0);
+    bench.aggregator.value(Builtin::IterationDuration, &tags, 50.0);
+    let latency = judged(&mut bench, 0, at(1_000)).latency_ms;
+    assert!((latency["p(99)"] - 5.0).abs() < 0.05, "{latency:?}");
 }

@@ -10,7 +10,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 impl Load {
     /// As [`Load::scenario`], with a `vu_init`.
-    fn initialised<V, I, F>(mut self, name: &str, options: Attribute, init: I, iterate: F) -> Self
+    pub(super) fn initialised<V, I, F>(mut self, name: &str, options: Attribute, init: I, iterate: F) -> Self
     where
         V: 'static,
         I: AsyncFn(&mut Vu) -> Result<V> + Copy + Send + Sync + 'static,
