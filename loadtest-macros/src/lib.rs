@@ -96,7 +96,7 @@ mod values;
 /// | `vu_init` | `log_in` | an `async fn(&mut Vu)` or `async fn(&mut Vu, &T)`, run once by each virtual user before its first iteration |
 /// | `teardown` | `check_stock` | an `async fn()` or `async fn(&T)`, run once after the load |
 /// | `binaries` | `["concert"]` | binaries of the package to build and hand to `setup` |
-/// | `test` | `"sale"` | the test's name, instead of the function's; functions of one module with the same one are its scenarios |
+/// | `test` | `"sale"` | the test's name, instead of the function's; functions of one binary with the same one are its scenarios |
 /// | `name` | `"buyers"` | the scenario's name, instead of the function's |
 /// | `crate` | `lt` | the name of `loadtest_runtime` in a crate that renames the dependency |
 #[proc_macro_attribute]

@@ -37,6 +37,9 @@ pub(super) fn drive(
     let now = Instant::now();
     let log = IntervalLog::create(spec.intervals)?;
     let partial = Partial::new(spec.definitions);
+    // Each scenario may have a teardown of its own, and they run one after the other.
+    let teardowns = u32::try_from(spec.definitions.len()).unwrap_or(u32::MAX).max(1);
+    let limits = Limits { stop: limits.stop.saturating_mul(teardowns), ..limits };
     let drive = Drive {
         link,
         live,

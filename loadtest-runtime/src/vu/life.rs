@@ -88,7 +88,10 @@ pub(crate) async fn run<S>(
             // Told to stop, or nothing left for this one though the others may go on. An order may have
             // come and gone unseen, so every change is looked at.
             None => {
-                counters.vacate(&core.seat);
+                // Unless a start has come since the look.
+                if !core.seat.is_assigned() {
+                    counters.vacate(&core.seat);
+                }
                 if !std::mem::replace(&mut resting, true) {
                     source.rest(&core.seat);
                 }
