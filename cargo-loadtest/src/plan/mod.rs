@@ -1,7 +1,7 @@
 //! Showing a load before it happens: levels of virtual users or instants of starts, exactly those that the
 //! executors follow.
 //!
-//! The main function is [`run`]; `load` has one scenario's plan, `json` and `text` show it. Nothing
+//! The main function is [`run()`]; `load` has one scenario's plan, `json` and `text` show it. Nothing
 //! here starts a load, and nothing is built unless a test is named.
 
 mod chart;
