@@ -169,10 +169,11 @@ fn a_feed_that_is_exhausted_ends_its_scenario_and_fails_nothing() {
 fn what_comes_before_the_load_ends_it_with_a_clear_message() {
     let fixture = shared_fixture("model");
     thread::scope(|scope| {
-        let table: [(&str, i32, &[&str]); 4] = [
+        let table: [(&str, i32, &[&str]); 5] = [
             ("is_reset", 0, &[]),
             ("is_not_reset", 107, &["`echo reset by a command >&2; exit 3` failed with exit code 3"]),
             ("target_is_gone", 107, &["the target is not healthy", "http://127.0.0.1:1/health", "refused"]),
+            ("target_is_ill", 107, &["the target is not healthy", "/ill: answered 503"]),
             ("target_is_there", 0, &[]),
         ];
         for (test, code, why) in table {
@@ -181,6 +182,8 @@ fn what_comes_before_the_load_ends_it_with_a_clear_message() {
                 let run = run(fixture, test, &[]).exited(code);
                 let head = run.stdout.lines().take(4).collect::<Vec<_>>().join("\n");
                 assert!(why.iter().all(|why| head.contains(why)), "{}\n{}", run.stdout, run.stderr);
+                // What a setup has made is undone, though there was no load.
+                assert!(test != "target_is_ill" || answered(&run) > 0, "{}", run.stderr);
             });
         }
     });

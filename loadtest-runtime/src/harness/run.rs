@@ -96,7 +96,12 @@ impl Test<'_> {
         }
         let Some(data) = data? else { return Ok(self.stopped_early()) };
 
-        let end = self.load(&parts, &data, thresholds, metrics, &shared, go);
+        // From here on there is something to undo, whatever fails.
+        let end = match self.ask_services(runtime, &parts, &shared) {
+            Ok(Some(())) => self.load(&parts, &data, thresholds, metrics, &shared, go),
+            Ok(None) => Ok(self.stopped_early()),
+            Err(reason) => Err(reason),
+        };
         self.link.tell(&FromTest::State { phase: Phase::Teardown });
         self.outcome.teardown_error = tear_down(runtime, &parts, &data).err();
         // Dropping the data may end services and close clients, which needs the runtime.
@@ -127,28 +132,44 @@ impl Test<'_> {
         found.iter().map(part).collect()
     }
 
-    /// Resets the target, asks whether it is there and runs `setup`, unless the user interrupts it, which is
-    /// no failure. Returns the data of each scenario.
+    /// Resets the target, asks whether it is there and runs `setup`. Returns the data of each scenario; `None` if
+    /// the user interrupts it, which is no failure.
     fn set_up(
         &self,
         runtime: &tokio::runtime::Runtime,
         parts: &[Part],
         shared: &Rc<SetupShared>,
     ) -> Result<Option<Vec<Shared>>, String> {
-        let local = tokio::task::LocalSet::new();
-        let all = async {
+        self.unless_stopped(runtime, async {
             reset(parts, shared).await?;
             preflight(parts, shared, |target| !target.starts_with('/')).await?;
             let setup = async { set_up_all(parts, shared).await.map_err(|why| format!("setup: {why}")) };
-            let data = limited("setup", setup).await?;
-            preflight(parts, shared, |target| target.starts_with('/')).await?;
-            Ok(data)
-        };
+            limited("setup", setup).await
+        })
+    }
+
+    /// Asks whether the services that `setup` started are there.
+    fn ask_services(
+        &self,
+        runtime: &tokio::runtime::Runtime,
+        parts: &[Part],
+        shared: &SetupShared,
+    ) -> Result<Option<()>, String> {
+        self.unless_stopped(runtime, preflight(parts, shared, |target| target.starts_with('/')))
+    }
+
+    /// Runs a step before the load, unless something ends the test meanwhile.
+    fn unless_stopped<T>(
+        &self,
+        runtime: &tokio::runtime::Runtime,
+        step: impl Future<Output = Result<T, String>>,
+    ) -> Result<Option<T>, String> {
+        let local = tokio::task::LocalSet::new();
         let unless_stopped = async {
             tokio::select! {
                 biased;
                 _ = self.stop.stopped() => Ok(None),
-                result = all => result.map(Some),
+                result = step => result.map(Some),
             }
         };
         caught("setup", || runtime.block_on(local.run_until(unless_stopped)))?

@@ -84,6 +84,29 @@ macro_rules! row {
     };
 }
 
+/// A row of values by name, to which a higher place adds.
+macro_rules! pairs {
+    ($field:ident: $about:literal, $example:literal) => {
+        OptionSpec {
+            name: stringify!($field),
+            about: $about,
+            example: $example,
+            execution: false,
+            adjusts: false,
+            shapes: false,
+            adds: true,
+            set: |options, text| {
+                let (key, value) = pair(text)?;
+                options.$field.insert(key, value);
+                Ok(())
+            },
+            show: |options| shown(options.$field.iter().map(|(key, value)| format!("{key}={value}"))),
+            clear: |options| options.$field.clear(),
+            take: |options, higher| options.$field.extend(higher.$field.clone()),
+        }
+    };
+}
+
 /// What an option says about the load.
 enum Role {
     /// It decides what the load is.
@@ -147,40 +170,8 @@ pub const OPTIONS: &[OptionSpec] = &[
             }
         },
     },
-    OptionSpec {
-        name: "tags",
-        about: "tags of every sample",
-        example: "[(\"team\", \"sales\")]",
-        execution: false,
-        adjusts: false,
-        shapes: false,
-        adds: true,
-        set: |options, text| {
-            let (key, value) = pair(text)?;
-            options.tags.insert(key, value);
-            Ok(())
-        },
-        show: |options| shown(options.tags.iter().map(|(key, value)| format!("{key}={value}"))),
-        clear: |options| options.tags.clear(),
-        take: |options, higher| options.tags.extend(higher.tags.clone()),
-    },
-    OptionSpec {
-        name: "env",
-        about: "values for `vu.env(..)`; `-e` goes before them",
-        example: "[(\"REGION\", \"eu\")]",
-        execution: false,
-        adjusts: false,
-        shapes: false,
-        adds: true,
-        set: |options, text| {
-            let (key, value) = pair(text)?;
-            options.env.insert(key, value);
-            Ok(())
-        },
-        show: |options| shown(options.env.iter().map(|(key, value)| format!("{key}={value}"))),
-        clear: |options| options.env.clear(),
-        take: |options, higher| options.env.extend(higher.env.clone()),
-    },
+    pairs!(tags: "tags of every sample", "[(\"team\", \"sales\")]"),
+    pairs!(env: "values for `vu.env(..)`; `-e` goes before them", "[(\"REGION\", \"eu\")]"),
 ];
 
 fn shown(values: impl Iterator<Item = String>) -> Option<Vec<String>> {

@@ -37,11 +37,6 @@ impl Shard {
         total / parts + u64::from(u64::from(self.index) < total % parts)
     }
 
-    /// Whether the start (or shared iteration) k, from 0, is for this shard: k mod N = i.
-    pub fn takes(self, k: u64) -> bool {
-        k % u64::from(self.parts()) == u64::from(self.index)
-    }
-
     /// The id among all shards of this shard's virtual user `n`, both from 0: i + n·N.
     pub fn global_id(self, n: u64) -> u64 {
         n.saturating_mul(u64::from(self.parts())).saturating_add(u64::from(self.index))
