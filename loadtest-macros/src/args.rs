@@ -4,13 +4,13 @@
 //! mistakes are reported at once. What options mean together is for core to say, on those that are
 //! written out; a constant stands for some value that is not wrong.
 
+mod lists;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use loadtest_core::Error;
-use loadtest_core::metric::{Builtin, MetricDef};
 use loadtest_core::options::{ExecutorKind, Options, Search, Stage, option, parse_stages};
-use loadtest_core::threshold::Threshold;
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
@@ -19,6 +19,7 @@ use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::{Expr, Ident, LitStr, Path, Token};
 
+use self::lists::binaries;
 use crate::keys;
 use crate::problems::Problems;
 use crate::values::{self, Value, bare};
@@ -158,6 +159,7 @@ fn entry(input: ParseStream) -> syn::Result<Entry> {
 fn hint_for_pairs(key: &str) -> String {
     match key {
         "tags" | "env" => format!("write `{key} = [(\"key\", \"value\")]`"),
+        "hosts" => "write `hosts = [(\"example.org\", \"127.0.0.1\")]`".to_owned(),
         _ => "write a literal or a constant".to_owned(),
     }
 }
@@ -223,7 +225,27 @@ impl Args {
                 self.call(entry, &duration.tokens);
                 self.note(duration);
             }
-            "search" | "preflight" => self.option_text(entry).map_err(here)?,
+            "max_redirects" | "batch" | "batch_per_host" => {
+                let count = values::count(value, u32::MAX.into()).map_err(here)?;
+                self.call(entry, &count.tokens);
+                let count = u32::try_from(self.stands_for(count, 1)).ok();
+                match key {
+                    "max_redirects" => self.options.http.max_redirects = count,
+                    "batch" => self.options.http.batch = count,
+                    _ => self.options.http.batch_per_host = count,
+                }
+            }
+            "discard_response_bodies"
+            | "insecure_skip_tls_verify"
+            | "no_connection_reuse"
+            | "no_vu_connection_reuse" => {
+                let switch = values::switch(value).map_err(here)?;
+                self.call(entry, &switch.tokens);
+                self.note(switch);
+            }
+            "tls_auth" | "local_ips" | "block_ips" | "block_hostnames" | "allow" => self.list(entry)?,
+            "search" | "preflight" | "user_agent" | "http_version" | "tls_version" | "dns" | "cookies"
+            | "http_debug" => self.option_text(entry).map_err(here)?,
             "reset" => match bare(value) {
                 Expr::Lit(literal) if matches!(literal.lit, syn::Lit::Str(_)) => {
                     self.option_text(entry).map_err(here)?;
@@ -244,7 +266,7 @@ impl Args {
             }
             "stages" => self.stages(entry)?,
             "thresholds" => self.thresholds(entry)?,
-            "tags" | "env" => self.pairs(entry)?,
+            "tags" | "env" | "hosts" => self.pairs(entry)?,
             "setup" => self.setup = Some(values::function(key, value).map_err(here)?),
             "vu_init" => self.vu_init = Some(values::function(key, value).map_err(here)?),
             "teardown" => self.teardown = Some(values::function(key, value).map_err(here)?),
@@ -289,6 +311,14 @@ impl Args {
     fn shapes<T>(&mut self, value: Value<T>, placeholder: T) -> T {
         value.known.unwrap_or_else(|| {
             self.execution_is_known = false;
+            self.constants.push(value.tokens);
+            placeholder
+        })
+    }
+
+    /// The value of an option that is right or wrong by itself, or a stand-in for a constant.
+    fn stands_for<T>(&mut self, value: Value<T>, placeholder: T) -> T {
+        value.known.unwrap_or_else(|| {
             self.constants.push(value.tokens);
             placeholder
         })
@@ -343,77 +373,6 @@ impl Args {
         if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
     }
 
-    fn thresholds(&mut self, entry: &Entry) -> Result<(), Mistakes> {
-        let elements: Vec<&Expr> = match bare(&entry.value) {
-            Expr::Array(array) => array.elems.iter().collect(),
-            _ => vec![&entry.value],
-        };
-        let mut mistakes = Vec::new();
-        for element in elements {
-            let read = values::text(element).and_then(|text| {
-                // A constant stands for some limit, as options may need one.
-                let limit = threshold(text.known.as_deref().unwrap_or("checks: rate>0"))?;
-                Ok((text, limit))
-            });
-            match read {
-                Ok((text, limit)) => {
-                    self.options.thresholds.push(limit);
-                    let tokens = &text.tokens;
-                    self.calls.extend(quote_spanned!(element.span()=> .threshold(#tokens)));
-                    self.note(text);
-                }
-                Err(error) => mistakes.push((element.to_token_stream(), error)),
-            }
-        }
-        if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
-    }
-
-    /// `tags` and `env`.
-    fn pairs(&mut self, entry: &Entry) -> Result<(), Mistakes> {
-        let not_pairs = |place: &Expr| {
-            let error = Error::new(format!("`{}` takes a list of pairs", entry.name));
-            one(place, error.hint(hint_for_pairs(&entry.name)))
-        };
-        let Expr::Array(array) = bare(&entry.value) else { return Err(not_pairs(&entry.value)) };
-        let method = Ident::new(if entry.name == "env" { "env" } else { "tag" }, Span::mixed_site());
-        let mut seen: Vec<String> = Vec::new();
-        let mut mistakes = Vec::new();
-        for element in &array.elems {
-            let Expr::Tuple(tuple) = bare(element) else {
-                mistakes.extend(not_pairs(element));
-                continue;
-            };
-            let [key, value] = [tuple.elems.first(), tuple.elems.get(1)];
-            let (Some(key), Some(value), 2) = (key, value, tuple.elems.len()) else {
-                mistakes.extend(not_pairs(element));
-                continue;
-            };
-            match (values::text(key), values::text(value)) {
-                (Ok(name), Ok(text)) => {
-                    match &name.known {
-                        Some(name) if name.trim().is_empty() => {
-                            mistakes.extend(one(key, Error::new("the key is empty").hint("give it a name")));
-                        }
-                        Some(name) if seen.contains(name) => {
-                            let error = Error::new(format!("`{name}` is given twice"));
-                            mistakes.extend(one(key, error.hint("leave one of them out")));
-                        }
-                        name => seen.extend(name.clone()),
-                    }
-                    let (for_name, for_text) = (&name.tokens, &text.tokens);
-                    self.calls.extend(quote_spanned!(element.span()=> .#method(#for_name, #for_text)));
-                    self.note(name);
-                    self.note(text);
-                }
-                (name, text) => {
-                    mistakes.extend(name.err().map(|error| (key.to_token_stream(), error)));
-                    mistakes.extend(text.err().map(|error| (value.to_token_stream(), error)));
-                }
-            }
-        }
-        if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
-    }
-
     /// Reports what the options, each right by itself, do not mean together.
     fn check_together(&self, seen: &BTreeMap<&str, &Entry>, problems: &mut Problems) {
         let keys = self.options.executor();
@@ -462,36 +421,6 @@ fn per_time_unit(key: &str, error: Error) -> Error {
         return Error::new(error.message()).hint(hint);
     }
     error
-}
-
-/// Reads a threshold; one on a built-in metric must fit it. Other metrics are known at run time only.
-fn threshold(text: &str) -> Result<Threshold, Error> {
-    let threshold: Threshold = text.parse()?;
-    let builtin = Builtin::ALL.iter().map(|metric| metric.spec()).find(|spec| spec.0 == threshold.metric);
-    if let Some((name, kind, unit)) = builtin {
-        threshold.check_kind(&MetricDef { name: name.to_owned(), kind, unit })?;
-    }
-    Ok(threshold)
-}
-
-fn binaries(entry: &Entry) -> Result<Vec<LitStr>, Mistakes> {
-    let Expr::Array(array) = bare(&entry.value) else {
-        let error = Error::new("`binaries` takes a list of names");
-        return Err(one(&entry.value, error.hint("write for example `binaries = [\"concert\"]`")));
-    };
-    let mut names: Vec<LitStr> = Vec::new();
-    let mut mistakes = Vec::new();
-    for element in &array.elems {
-        match values::literal_text("binaries", "[\"concert\"]", element) {
-            Ok(name) if names.iter().any(|other| other.value() == name.value()) => {
-                let error = Error::new(format!("`{}` is given twice", name.value()));
-                mistakes.extend(one(element, error.hint("leave one of them out")));
-            }
-            Ok(name) => names.push(name),
-            Err(error) => mistakes.extend(one(element, error)),
-        }
-    }
-    if mistakes.is_empty() { Ok(names) } else { Err(mistakes) }
 }
 
 #[cfg(test)]

@@ -30,6 +30,25 @@ pub(crate) const KEYS: &[&str] = &[
     "thresholds",
     "tags",
     "env",
+    "user_agent",
+    "max_redirects",
+    "discard_response_bodies",
+    "insecure_skip_tls_verify",
+    "no_connection_reuse",
+    "no_vu_connection_reuse",
+    "http_version",
+    "tls_version",
+    "tls_auth",
+    "hosts",
+    "dns",
+    "local_ips",
+    "block_ips",
+    "block_hostnames",
+    "allow",
+    "batch",
+    "batch_per_host",
+    "cookies",
+    "http_debug",
     "reset",
     "setup",
     "vu_init",
@@ -70,6 +89,8 @@ mod tests {
         let hint = |key: &str| known(key).expect_err("unknown").hint_text().map(str::to_owned);
         assert_eq!(hint("gracefulStop").as_deref(), Some("did you mean `graceful_stop`?"));
         assert_eq!(hint("preAllocatedVUs").as_deref(), Some("did you mean `pre_allocated_vus`?"));
+        assert_eq!(hint("blacklistIPs").as_deref(), Some("did you mean `block_ips`?"));
+        assert_eq!(hint("noVUConnectionReuse").as_deref(), Some("did you mean `no_vu_connection_reuse`?"));
         assert_eq!(hint("stage").as_deref(), Some("did you mean `stages`?"));
     }
 }

@@ -91,6 +91,25 @@ mod values;
 /// | `thresholds` | `["http_req_failed: rate<0.01"]` | limits that the results must keep |
 /// | `tags` | `[("team", "sales")]` | tags of every sample |
 /// | `env` | `[("REGION", "eu")]` | values for `vu.env(..)`; `-e` goes before them |
+/// | `user_agent` | `"shop-tests/1.0"` | the `User-Agent` of requests that have none of their own |
+/// | `max_redirects` | `10` | how many redirects are followed |
+/// | `discard_response_bodies` | `true` | whether bodies are read and thrown away |
+/// | `insecure_skip_tls_verify` | `true` | whether any certificate of a server will do |
+/// | `no_connection_reuse` | `true` | whether each request has a connection of its own |
+/// | `no_vu_connection_reuse` | `true` | whether virtual users close their connections after each iteration |
+/// | `http_version` | `"1.1"` | which HTTP is spoken: `auto`, `1.1` or `2` |
+/// | `tls_version` | `"1.3"` | which TLS is spoken: `1.2`, `1.3` or `1.2-1.3` |
+/// | `tls_auth` | `["client.pem:client.key for *.example.org"]` | client certificates, CERTIFICATE:KEY in PEM files, then perhaps ` for ` and the hosts they are for |
+/// | `hosts` | `[("example.org", "127.0.0.1:8080")]` | where names lead, before any resolver is asked; `*.example.org` is each name below it |
+/// | `dns` | `"ttl=5m,select=random,policy=preferIPv4"` | how names are resolved: `ttl`, `select` (`first`, `random`, `roundRobin`) and `policy` (`preferIPv4`, `preferIPv6`, `onlyIPv4`, `onlyIPv6`, `any`) |
+/// | `local_ips` | `["10.0.0.1-10.0.0.9"]` | the local addresses that connections go out from, in turn by virtual user |
+/// | `block_ips` | `["10.0.0.0/8"]` | addresses that nothing is sent to |
+/// | `block_hostnames` | `["*.example.org"]` | names that nothing is sent to |
+/// | `allow` | `["loopback", "staging.example.org:443"]` | what requests may go to, and nothing else: `loopback`, addresses, names, each perhaps with a port; `*` for anything |
+/// | `batch` | `20` | requests of one batch that are under way at once |
+/// | `batch_per_host` | `6` | requests of one batch that are under way at once to one host; 0 for no limit of its own |
+/// | `cookies` | `"vu"` | how long cookies are kept: `iteration`, `vu`, `test` (one jar for all) or `off` |
+/// | `http_debug` | `"headers"` | what is shown of each request and response: `headers` or `full` |
 /// | `reset` | `"make reset-database"`, or `empty_database`: an `async fn()` or `async fn(Setup)` | a shell command, run before each run of the test |
 /// | `setup` | `start_service` | an `async fn()` or `async fn(Setup)`, run once before the load |
 /// | `vu_init` | `log_in` | an `async fn(&mut Vu)` or `async fn(&mut Vu, &T)`, run once by each virtual user before its first iteration |

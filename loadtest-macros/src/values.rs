@@ -127,6 +127,25 @@ pub(crate) fn count(expression: &Expr, most: u64) -> Result<Value<u64>, Error> {
     }
 }
 
+/// `true` or `false`, or a constant.
+pub(crate) fn switch(expression: &Expr) -> Result<Value<bool>, Error> {
+    if let Expr::Lit(syn::ExprLit { lit: Lit::Bool(value), .. }) = bare(expression) {
+        return Ok(Value::known(value.value, value));
+    }
+    let wrong = |shown: &str| Error::new(format!("`{shown}` is neither `true` nor `false`"));
+    match looks(expression) {
+        Looks::Text(text) => Err(wrong(&text.token().to_string()).hint(match text.value().trim() {
+            value @ ("true" | "false") => format!("write `{value}` without quotes"),
+            _ => "write `true` or `false`".to_owned(),
+        })),
+        Looks::Number(literal) | Looks::OtherLiteral(literal) => {
+            Err(wrong(&literal).hint("write `true` or `false`"))
+        }
+        Looks::Negative(number) => Err(wrong(&format!("-{number}")).hint("write `true` or `false`")),
+        Looks::Expression => Ok(Value::constant(expression)),
+    }
+}
+
 /// Text, or a constant of it.
 pub(crate) fn text(expression: &Expr) -> Result<Value<String>, Error> {
     match looks(expression) {

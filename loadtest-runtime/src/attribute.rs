@@ -46,6 +46,29 @@ macro_rules! keys {
             self
         }
     };
+    (@ $key:ident switch) => {
+        #[doc = concat!("The key `", stringify!($key), "`.")]
+        #[must_use]
+        pub fn $key(mut self, value: bool) -> Self {
+            self.options.http.$key = Some(value);
+            self
+        }
+    };
+    (@ $key:ident http_count) => {
+        #[doc = concat!("The key `", stringify!($key), "`.")]
+        #[must_use]
+        pub fn $key(mut self, value: impl IntoCount) -> Self {
+            self.options.http.$key = self.keep(stringify!($key), narrow(value.into_count()));
+            self
+        }
+    };
+    (@ $key:ident list) => {
+        #[doc = concat!("The key `", stringify!($key), "`.")]
+        #[must_use]
+        pub fn $key(self, values: &[&str]) -> Self {
+            self.several(stringify!($key), values)
+        }
+    };
 }
 
 impl Attribute {
@@ -78,6 +101,24 @@ impl Attribute {
         rps: count;
         reset: text;
         preflight: text;
+        user_agent: text;
+        max_redirects: http_count;
+        discard_response_bodies: switch;
+        insecure_skip_tls_verify: switch;
+        no_connection_reuse: switch;
+        no_vu_connection_reuse: switch;
+        http_version: text;
+        tls_version: text;
+        tls_auth: list;
+        dns: text;
+        local_ips: list;
+        block_ips: list;
+        block_hostnames: list;
+        allow: list;
+        batch: http_count;
+        batch_per_host: http_count;
+        cookies: text;
+        http_debug: text;
     }
 
     /// The key `stages`, as a whole.
@@ -119,6 +160,15 @@ impl Attribute {
         self
     }
 
+    /// One of `hosts` more: where a name leads.
+    #[must_use]
+    pub fn host(mut self, name: &str, address: &str) -> Self {
+        if let Err(error) = self.options.set("hosts", &format!("{name}={address}")) {
+            self.mistake.get_or_insert(error);
+        }
+        self
+    }
+
     /// The options.
     ///
     /// # Errors
@@ -128,6 +178,19 @@ impl Attribute {
             None => Ok(self.options),
             Some(mistake) => Err(mistake),
         }
+    }
+
+    /// The values of a key that has several, each read by itself where setting it again adds to what is there.
+    fn several(mut self, key: &str, values: &[&str]) -> Self {
+        let adds = options::option(key).is_some_and(|option| option.adds);
+        let joined = values.join(",");
+        let texts = if adds { values } else { &[joined.as_str()][..] };
+        for text in texts {
+            if let Err(error) = self.options.set(key, text) {
+                self.mistake.get_or_insert(error);
+            }
+        }
+        self
     }
 
     fn keep<T>(&mut self, key: &str, value: Result<T, Error>) -> Option<T> {
@@ -290,6 +353,32 @@ mod tests {
         assert_eq!(workload.start_time, Duration::from_secs(60));
         assert_eq!(workload.min_iteration_duration, Duration::from_millis(100));
         assert_eq!(workload.shape.allocated_vus(), 10);
+    }
+
+    #[test]
+    fn http_settings_are_read_from_constants() {
+        const STAGING: &str = "staging.example.org:443";
+        const CAREFUL: bool = false;
+        let options = Attribute::new()
+            .allow(&["loopback", STAGING])
+            .tls_auth(&["a.pem:a.key for a.example,b.example", "c.pem:c.key"])
+            .host("*.example.org", "127.0.0.1:8080")
+            .insecure_skip_tls_verify(CAREFUL)
+            .batch(5u8)
+            .cookies("test")
+            .finish()
+            .expect("valid");
+        let shown = |name: &str| {
+            let option = options::option(name).expect("known");
+            (option.show)(&options).unwrap_or_default().join(" + ")
+        };
+        assert_eq!(shown("allow"), "loopback,staging.example.org:443");
+        assert_eq!(shown("tls_auth"), "a.pem:a.key for a.example,b.example + c.pem:c.key");
+        assert_eq!(shown("hosts"), "*.example.org=127.0.0.1:8080");
+        assert_eq!(shown("insecure_skip_tls_verify"), "false");
+        assert_eq!((shown("batch"), shown("cookies")), ("5".to_owned(), "test".to_owned()));
+        let wrong = Attribute::new().allow(&["loopback", "http://x"]).finish().expect_err("a URL");
+        assert!(wrong.message().starts_with("`allow`: `http://x` is a URL"), "{wrong}");
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use loadtest_core::options::http::HttpSettings;
+
 use crate::error::{Error, Result};
 use crate::http::{ExchangeRecord, Http, HttpClient, HttpOptions, RecordExchange};
 use crate::service::{ServiceBuilder, Services};
@@ -23,6 +25,8 @@ pub(crate) struct SetupShared {
     pub(crate) log_dir: PathBuf,
     pub(crate) services: Services,
     pub(crate) http_options: RefCell<Arc<HttpOptions>>,
+    /// What the test's options say of HTTP, laid over whatever `setup` sets.
+    pub(crate) http_settings: HttpSettings,
     pub(crate) seed: u64,
 }
 
@@ -93,8 +97,15 @@ impl Setup {
 
     /// Sets the options of the HTTP client that every virtual user gets: time limits, root certificates,
     /// user agent.
+    ///
+    /// What the attribute, `loadtest.toml`, the environment or the command line say of the same setting goes
+    /// before: these are defaults of the test, and whoever runs it has the last word. In CI that is also so of
+    /// `allow`, which is `["loopback"]` there unless one of these places says otherwise.
     pub fn set_http_options(&self, options: HttpOptions) {
-        *self.shared.http_options.borrow_mut() = Arc::new(options);
+        let laid = options.with(&self.shared.http_settings);
+        // The settings were laid over other options before the setup, and nothing else can be wrong.
+        let laid = laid.expect("settings that were right before the setup");
+        *self.shared.http_options.borrow_mut() = Arc::new(laid);
     }
 }
 

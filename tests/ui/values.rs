@@ -101,4 +101,13 @@ async fn no_name() {}
 #[load_test(name = " rush ")]
 async fn spaces_around() {}
 
+#[load_test(insecure_skip_tls_verify = "true")]
+async fn a_switch_in_quotes() {}
+
+#[load_test(allow = ["loopback", "http://staging.example.org:8080/"])]
+async fn a_url_instead_of_a_host() {}
+
+#[load_test(hosts = [("example.org", "localhost")])]
+async fn a_name_that_leads_to_a_name() {}
+
 fn main() {}

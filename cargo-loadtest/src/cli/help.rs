@@ -44,19 +44,21 @@ Units:
   Times are written 500ms, 30s, 1m30s, 2h; sizes 64kB; shares 1% or 0.01.
 
 Where options come from, the later over the earlier:
-  defaults                the executor's own
+  defaults                the executor's own; in CI `allow = [\"loopback\"]`, see `--allow`
   #[load_test(..)]        the attribute
   loadtest.toml           at the workspace's root: [options], [tests.\"ID\"] with `*` in ids,
                           [tests.\"ID\".scenarios.NAME]; the same within [profile.NAME], which may
                           say `inherits = \"OTHER\"` and is chosen by --load-profile
   LOADTEST_*              LOADTEST_VUS, LOADTEST_STAGES=\"1m:10, 30s:0\", LOADTEST_THRESHOLDS with `;`
-                          between them, LOADTEST_TAGS=\"k=v,k2=v2\": one for each option
+                          between them (so LOADTEST_TLS_AUTH), LOADTEST_TAGS=\"k=v,k2=v2\": one for each option
   the command line
   A place that describes another load, say stages, replaces all that those below it say about the
   load; one that changes a number of it, say --duration, changes only that. Limits, tags and values
   add up.
 
 Environment:
+  CI                      set, and not `false`: progress in lines, and requests to loopback alone
+                          unless a place says `allow`
   LOADTEST_PROFILE        the profile of loadtest.toml, if there is no --load-profile
   LOADTEST_STORE          directory of runs and baselines; `store` in loadtest.toml, else .loadtest
                           at the workspace's root

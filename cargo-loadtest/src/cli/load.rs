@@ -44,6 +44,9 @@ struct Spelling {
     more: Option<&'static str>,
 }
 
+/// The value of what is true where nothing follows it.
+const BOOL: &str = "true|false";
+
 const PLAIN: Spelling = Spelling { name: "", long: None, short: None, value: "N", help: None, more: None };
 
 /// Rows for options that need more than the table of core says.
@@ -101,6 +104,101 @@ const SPELLINGS: &[Spelling] = &[
         ),
         ..PLAIN
     },
+    Spelling { name: "user_agent", value: "TEXT", ..PLAIN },
+    Spelling {
+        name: "discard_response_bodies",
+        value: BOOL,
+        help: Some("Read bodies and throw them away"),
+        ..PLAIN
+    },
+    Spelling {
+        name: "insecure_skip_tls_verify",
+        value: BOOL,
+        help: Some("Take any certificate of a server"),
+        ..PLAIN
+    },
+    Spelling {
+        name: "no_connection_reuse",
+        value: BOOL,
+        help: Some("Give each request a connection of its own"),
+        ..PLAIN
+    },
+    Spelling {
+        name: "no_vu_connection_reuse",
+        value: BOOL,
+        help: Some("Close the connections of a virtual user after each iteration"),
+        ..PLAIN
+    },
+    Spelling { name: "http_version", value: "auto|1.1|2", help: Some("Which HTTP is spoken"), ..PLAIN },
+    Spelling { name: "tls_version", value: "RANGE", ..PLAIN },
+    Spelling {
+        name: "tls_auth",
+        value: "CERT:KEY",
+        help: Some("A client certificate with its key, PEM files: `client.pem:client.key`"),
+        more: Some(
+            "`client.pem:client.key for example.org,*.example.net` is for these hosts alone; the first that is \
+             for a host is used. Relative paths begin at the package of the test.",
+        ),
+        ..PLAIN
+    },
+    Spelling {
+        name: "hosts",
+        value: "NAME=ADDR",
+        help: Some("Where a name leads: `example.org=127.0.0.1:8080`, `*.example.org=10.0.0.7`"),
+        ..PLAIN
+    },
+    Spelling {
+        name: "dns",
+        value: "K=V,..",
+        help: Some("How names are resolved: `ttl=5m,select=random,policy=preferIPv4`"),
+        more: Some(
+            "`ttl` is a duration, `inf`, or 0 for a look-up before each connection; `select` one of `first`, \
+             `random` and `roundRobin`; `policy` one of `preferIPv4`, `preferIPv6`, `onlyIPv4`, `onlyIPv6` and \
+             `any`. What is left out has the default above.",
+        ),
+        ..PLAIN
+    },
+    Spelling {
+        name: "local_ips",
+        value: "RANGES",
+        help: Some("Local addresses of connections, in turn by virtual user: `10.0.0.1-10.0.0.9`"),
+        ..PLAIN
+    },
+    Spelling {
+        name: "block_ips",
+        value: "RANGES",
+        help: Some("Addresses that nothing is sent to: `10.0.0.0/8,192.168.0.1`"),
+        ..PLAIN
+    },
+    Spelling {
+        name: "block_hostnames",
+        value: "NAMES",
+        help: Some("Names that nothing is sent to: `*.example.org`"),
+        ..PLAIN
+    },
+    Spelling {
+        name: "allow",
+        value: "TARGETS",
+        help: Some("What requests may go to, and nothing else: `loopback,staging.example.org:443`"),
+        more: Some(
+            "`loopback`, addresses, networks (`10.0.0.0/8`) and names (`*.example.org`), each perhaps with a port; \
+             `*` allows anything. In CI, which the variable CI tells, it is `loopback` unless some place says \
+             otherwise.",
+        ),
+        ..PLAIN
+    },
+    Spelling {
+        name: "cookies",
+        value: "HOW",
+        help: Some("How long cookies are kept: iteration, vu, test (one jar for all), off"),
+        ..PLAIN
+    },
+    Spelling {
+        name: "http_debug",
+        value: "WHAT",
+        help: Some("Show each request and response: `headers` if nothing follows, or `=full`"),
+        ..PLAIN
+    },
     Spelling { name: "tags", long: Some("tag"), value: "K=V", help: Some("A tag for every sample"), ..PLAIN },
     Spelling {
         name: "env",
@@ -111,6 +209,17 @@ const SPELLINGS: &[Spelling] = &[
         ..PLAIN
     },
 ];
+
+/// The words that set an option to a value that was shown.
+pub(crate) fn words(option: &OptionSpec, value: &str) -> Vec<String> {
+    let long = long_option(option);
+    match option.bare {
+        // A value in a word of its own would be a filter.
+        Some(bare) if bare == value => vec![long],
+        Some(_) => vec![format!("{long}={value}")],
+        None => vec![long, value.to_owned()],
+    }
+}
 
 /// The command line's option, `--start-vus`.
 pub(crate) fn long_option(option: &OptionSpec) -> String {
@@ -127,8 +236,12 @@ fn long(option: &OptionSpec) -> String {
 
 fn arg(option: &'static OptionSpec) -> Arg {
     let spelling = spelling(option);
-    let heading = if option.name == "thresholds" { "Judging" } else { "Shaping the load" };
-    let is_list = option.adds || option.name == "stages";
+    let heading = match option.name {
+        "thresholds" => "Judging",
+        _ if option.http => "HTTP",
+        _ => "Shaping the load",
+    };
+    let is_list = option.adds || option.list || option.name == "stages";
     // Examples are written as in an attribute: times are the quoted ones.
     let value = if spelling.value == "N" && option.example.starts_with('"') { "D" } else { spelling.value };
     let help = sentence(spelling.help.unwrap_or(option.about));
@@ -142,6 +255,10 @@ fn arg(option: &'static OptionSpec) -> Arg {
         .help(help.clone());
     if let Some(short) = spelling.short {
         arg = arg.short(short);
+    }
+    if let Some(bare) = option.bare {
+        // With `=`, so that a filter behind the option is one.
+        arg = arg.num_args(0..=1).require_equals(true).default_missing_value(bare);
     }
     if spelling.long.is_some() {
         arg = arg.alias(option.name);
@@ -187,10 +304,9 @@ impl FromArgMatches for LoadArgs {
         let mut options = Options::default();
         for option in OPTIONS {
             let Some(texts) = matches.get_many::<String>(option.name) else { continue };
-            let texts: Vec<String> = match option.name {
-                "stages" => vec![texts.cloned().collect::<Vec<_>>().join(",")],
-                _ => texts.cloned().collect(),
-            };
+            let texts: Vec<String> = texts.cloned().collect();
+            let is_one = option.list || option.name == "stages";
+            let texts = if is_one { vec![texts.join(",")] } else { texts };
             for text in texts {
                 let read = (option.set)(&mut options, &text);
                 read.map_err(|error| usage(ErrorKind::ValueValidation, &error))?;

@@ -22,7 +22,7 @@ use crate::verdict::{ExitCode, Policy};
 
 pub use control::{ControlArgs, ScaleArgs};
 pub use load::LoadArgs;
-pub(crate) use load::long_option;
+pub(crate) use load::{long_option, words as option_words};
 pub use new::NewArgs;
 pub use plan::{PlanArgs, ShowConfigArgs};
 pub use target::TargetArgs;
@@ -312,7 +312,12 @@ const NOT_YET: &[(&str, &str)] = &[
 ];
 
 /// Options that other tools have, and what they are called here.
-const OTHER_NAMES: &[(&str, &str)] = &[("--address", "--control ADDR")];
+const OTHER_NAMES: &[(&str, &str)] = &[
+    ("--address", "--control ADDR"),
+    ("--blacklist-ip", "--block-ips RANGES"),
+    ("--insecure", "--insecure-skip-tls-verify"),
+    ("--no-cookies-reset", "--cookies vu"),
+];
 
 /// The commands besides running tests.
 pub(crate) fn command_names() -> Vec<String> {

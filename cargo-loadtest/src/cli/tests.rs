@@ -3,6 +3,7 @@ use std::time::Duration;
 use clap::CommandFactory;
 use loadtest_core::options::{ExecutorKind, OPTIONS, Options};
 
+use super::load::words;
 use super::*;
 
 fn command(line: &str) -> Result<Command, Stop> {
@@ -76,6 +77,11 @@ fn every_option_of_the_table_is_one_of_the_command_line_and_of_every_command_wit
         "-u 5 -i 7 --max-duration 2m",
         "--rate 5 --start-time 1s --graceful-stop 2s --min-iteration-duration 3s --warm-up 4s --rps 5 \
          --reset true --preflight /health --threshold checks:rate>0.9 --tag a=b -e c=d",
+        "--user-agent shop/1 --max-redirects 0 --discard-response-bodies --insecure-skip-tls-verify=false \
+         --no-connection-reuse --no-vu-connection-reuse --http-version 1.1 --tls-version 1.2-1.3 \
+         --tls-auth a.pem:a.key --tls-auth b.pem:b.key --hosts a.example=::1 --dns ttl=0 --local-ips 127.0.0.1 \
+         --block-ips 10.0.0.0/8 --block-ips ::1 --block-hostnames *.example.org --allow loopback,example.org:80 \
+         --batch 4 --batch-per-host 0 --cookies off --http-debug=full",
     ];
     let mut seen = Vec::new();
     for line in lines {
@@ -87,7 +93,7 @@ fn every_option_of_the_table_is_one_of_the_command_line_and_of_every_command_wit
                 continue;
             }
             // What is shown is read again.
-            let words = values.iter().flat_map(|value| [long_option(option), value.clone()]);
+            let words = values.iter().flat_map(|value| words(option, value));
             let words = std::iter::once("x".to_owned()).chain(words).map(OsString::from);
             let Ok(Command::Run(again)) = parse(words) else { panic!("{} is not read again", option.name) };
             assert_eq!((option.show)(&again.load.options()), Some(values));
@@ -213,4 +219,32 @@ fn options_without_a_variable_are_known() {
     assert_eq!(line_only("log_limit").as_deref(), Some("--log-limit"));
     assert_eq!((line_only("vus"), line_only("stage"), line_only("banana")), (None, None, None));
     assert!(command_names().contains(&"show-config".to_owned()));
+}
+
+#[test]
+fn an_option_without_a_value_is_true_and_takes_no_filter_for_one() {
+    let run = args("x --insecure-skip-tls-verify buy --http-debug --no-connection-reuse=false");
+    assert_eq!(run.target.filters, ["buy"]);
+    let http = run.load.options().http;
+    assert_eq!((http.insecure_skip_tls_verify, http.no_connection_reuse), (Some(true), Some(false)));
+    assert_eq!(http.http_debug.map(|debug| debug.to_string()).as_deref(), Some("headers"));
+    assert!(message("x --no-connection-reuse=yes").contains("neither `true` nor `false`"));
+    assert!(message("x --allow http://a.example/").contains("is a URL and not a host"));
+    assert!(message("x --blacklist-ip ::1").contains("`--block-ips RANGES`"));
+    assert!(message("x --http-debug=all").contains("`full`"));
+}
+
+#[test]
+fn help_has_a_group_for_http() {
+    let help = Args::command().render_help().to_string();
+    let (_, group) = help.split_once("\nHTTP:\n").expect("a group");
+    let group = group.split("\n\n").next().unwrap_or_default();
+    for option in OPTIONS.iter().filter(|option| option.http) {
+        assert!(
+            group.contains(&format!("{} ", long_option(option)))
+                || group.contains(&format!("{}[", long_option(option))),
+            "{}: {group}",
+            option.name
+        );
+    }
 }

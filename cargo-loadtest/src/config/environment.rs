@@ -18,6 +18,9 @@ const PREFIX: &str = "LOADTEST_";
 /// The variable that chooses a profile of `loadtest.toml`.
 pub const ENV_PROFILE: &str = "LOADTEST_PROFILE";
 
+/// The variable that every service of continuous integration sets.
+const ENV_CI: &str = "CI";
+
 /// What the environment says.
 #[derive(Clone, Default, PartialEq)]
 pub struct Variables {
@@ -27,6 +30,8 @@ pub struct Variables {
     pub profile: Option<String>,
     /// The variables that set options, as they were given; not that with the values of `env`.
     pub given: Vec<(String, String)>,
+    /// Whether this is a machine of continuous integration: `CI` is set, and not to `false`.
+    pub is_ci: bool,
 }
 
 impl fmt::Debug for Variables {
@@ -35,6 +40,7 @@ impl fmt::Debug for Variables {
         f.debug_struct("Variables")
             .field("options", &options)
             .field("profile", &self.profile)
+            .field("is_ci", &self.is_ci)
             .finish_non_exhaustive()
     }
 }
@@ -49,6 +55,7 @@ impl Variables {
         let mut known: Vec<(String, OsString)> = Vec::new();
         for (name, value) in variables {
             let name = name.to_string_lossy().into_owned();
+            read.is_ci |= name == ENV_CI && !value.is_empty() && value != "false";
             if !name.starts_with(PREFIX) || name == ENV_STORE {
                 continue;
             }
@@ -105,12 +112,13 @@ fn utf8<'a>(name: &str, value: &'a OsStr) -> Result<&'a str, Error> {
     value.to_str().ok_or_else(|| Error::new(format!("{name} is not UTF-8")).hint("unset it, or give it text"))
 }
 
-/// Limits are separated by `;`, because a selector has commas; tags and values by `,`.
+/// Limits are separated by `;`, because a selector has commas, and so are client certificates, whose hosts have
+/// some; tags, values and hosts by `,`.
 fn set(options: &mut Options, option: &OptionSpec, text: &str) -> Result<(), Error> {
     if !option.adds {
         return value::set(options, option, text);
     }
-    let separator = if option.name == "thresholds" { ';' } else { ',' };
+    let separator = if matches!(option.name, "thresholds" | "tls_auth") { ';' } else { ',' };
     let parts = text.split(separator).filter(|part| !part.trim().is_empty());
     for (n, part) in parts.enumerate() {
         let read = value::set(options, option, part);
@@ -156,6 +164,26 @@ mod tests {
         assert_eq!((read.options.vus, read.profile.as_deref()), (None, Some("ci")));
         assert!(read.given.iter().all(|(name, _)| name != "LOADTEST_ENV") && read.given.len() == 3);
         assert!(!format!("{read:?}").contains("a=b"));
+    }
+
+    #[test]
+    fn http_settings_are_read_and_ci_is_told() {
+        let read = read(&[
+            ("LOADTEST_TLS_AUTH", "a.pem:a.key for a.example,b.example; c.pem:c.key"),
+            ("LOADTEST_HOSTS", "a.example=127.0.0.1,b.example=127.0.0.1:80"),
+            ("LOADTEST_ALLOW", "loopback, staging.example.org:443"),
+            ("LOADTEST_NO_CONNECTION_REUSE", "true"),
+            ("CI", "1"),
+        ])
+        .expect("valid");
+        let http = &read.options.http;
+        assert_eq!((http.tls_auth.len(), http.hosts.len(), http.allow.len()), (2, 2, 2));
+        assert_eq!((http.no_connection_reuse, read.is_ci), (Some(true), true));
+        for value in ["", "false"] {
+            assert!(!Variables::read([("CI".into(), value.into())]).expect("valid").is_ci, "{value:?}");
+        }
+        assert!(error("LOADTEST_BLACKLIST_IPS", "::1").contains("did you mean `LOADTEST_BLOCK_IPS`?"));
+        assert!(error("LOADTEST_BATCH", "0").contains("counts from 1"));
     }
 
     #[test]

@@ -386,6 +386,7 @@ fn texts(option: &OptionSpec, value: &DeValue<'_>) -> Result<Vec<String>, Error>
             "stages" => "[[\"1m30s\", 100], [\"10s\", 0]]".to_owned(),
             "tags" => "{ team = \"sales\" }".to_owned(),
             "env" => "{ REGION = \"eu\" }".to_owned(),
+            "hosts" => "{ \"example.org\" = \"127.0.0.1:8080\" }".to_owned(),
             _ => option.example.to_owned(),
         };
         Error::new(format!("a value of type {} means nothing here", value.type_str()))
@@ -408,10 +409,13 @@ fn texts(option: &OptionSpec, value: &DeValue<'_>) -> Result<Vec<String>, Error>
             let stages: Vec<String> = stages.iter().map(stage).collect::<Result<_, _>>()?;
             Ok(vec![stages.join(",")])
         }
-        (DeValue::Array(values), _) if option.adds => {
-            values.iter().map(|value| scalar(value.get_ref()).ok_or_else(wrong)).collect()
+        (DeValue::Array(values), _) if option.adds || option.list => {
+            let texts = values.iter().map(|value| scalar(value.get_ref()).ok_or_else(wrong));
+            let texts: Vec<String> = texts.collect::<Result<_, _>>()?;
+            Ok(if option.list { vec![texts.join(",")] } else { texts })
         }
-        (DeValue::Table(pairs), "tags" | "env") => pairs
+        (DeValue::Boolean(value), _) if option.bare == Some("true") => Ok(vec![value.to_string()]),
+        (DeValue::Table(pairs), "tags" | "env" | "hosts") => pairs
             .iter()
             .map(|(key, value)| {
                 let key = key.get_ref();

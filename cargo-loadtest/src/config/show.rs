@@ -202,8 +202,12 @@ mod tests {
     use crate::cli::LoadArgs;
 
     fn table(attribute: &str, file: &str) -> String {
+        table_with(attribute, file, Variables::default())
+    }
+
+    fn table_with(attribute: &str, file: &str, variables: Variables) -> String {
         let config = Config::parse(file, std::path::Path::new("/w")).expect("valid");
-        let tiers = Tiers::new(config, Variables::default(), &LoadArgs::default()).expect("valid");
+        let tiers = Tiers::new(config, variables, &LoadArgs::default()).expect("valid");
         let mut test = run::tests::load_test("tests::buy");
         test.definitions[0].options = super::super::tiers::tests::options(attribute);
         text(&document(&[&test], &tiers))
@@ -239,6 +243,20 @@ shop/lib/tests::buy
         let column = |name: &str| shown.lines().find(|l| l.contains(name)).and_then(|l| l.find(name));
         assert_eq!(column("inferred"), column("loadtest.toml [options]"));
         assert!(!shown.contains("secret"));
+    }
+
+    #[test]
+    fn http_settings_have_their_rows_and_ci_is_a_place() {
+        let ci = || Variables { is_ci: true, ..Variables::default() };
+        let row = |shown: &str, option: &str| -> Vec<String> {
+            let line = shown.lines().find(|line| line.trim_start().starts_with(option)).unwrap_or_default();
+            line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect()
+        };
+        let shown = table_with("vus=1\nno_connection_reuse=true", "", ci());
+        assert_eq!(row(&shown, "allow"), ["allow", "loopback", "CI default"]);
+        assert_eq!(row(&shown, "no_connection_reuse"), ["no_connection_reuse", "true", "attribute"]);
+        let shown = table_with("vus=1", "[options]\nallow = [\"a.example\", \"::1\"]", ci());
+        assert_eq!(row(&shown, "allow"), ["allow", "a.example,::1", "loadtest.toml [options]"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The places that options come from, laid over each other.
 //!
-//! The main type is [`Tiers`]: default < attribute < `loadtest.toml` < `LOADTEST_*` < command line. Within the
+//! The main type is [`Tiers`]: default < default of CI < attribute < `loadtest.toml` < `LOADTEST_*` < command line. Within the
 //! file, `[options]` < `[tests."ID"]` < its scenario, and these of the profile's parents, then of the profile
 //! itself, over those without one. Each is laid over what is below by [`Options::overwrite`], whose rule about
 //! the shape of the load holds between any two of them. Nothing here reads a file or the environment, except
@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
+use loadtest_core::options::http::{Target, TargetHost};
 use loadtest_core::options::{OPTIONS, OptionSpec, Options, Unclear, Workload};
 use loadtest_core::results::Definition;
 use loadtest_core::{Error, suggest};
@@ -27,6 +28,8 @@ use crate::verdict::ExitCode;
 pub enum Origin {
     /// Nowhere.
     Default,
+    /// Nowhere, on a machine of continuous integration.
+    Ci,
     /// Beside the function.
     Attribute,
     /// In a section of `loadtest.toml`, with its brackets.
@@ -41,6 +44,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::Default => f.write_str("default"),
+            Origin::Ci => f.write_str("CI default"),
             Origin::Attribute => f.write_str("attribute"),
             Origin::File(section) => write!(f, "{FILE} {section}"),
             Origin::Variable(name) | Origin::CommandLine(name) => f.write_str(name),
@@ -139,13 +143,21 @@ pub(crate) fn executor_on_the_line(options: &Options, given: &Options) -> Result
     options.executor_or_why().map(|_| ()).map_err(|why| wording::unclear(&why, given, &place))
 }
 
-/// What tells the values of one option apart: the key of a tag, the whole text of a limit.
+/// What tells the values of one option apart: the key of a tag, the whole text of a limit or of a certificate.
 fn identity(option: &OptionSpec, value: &str) -> String {
     match option.name {
-        "thresholds" => value.to_owned(),
+        "thresholds" | "tls_auth" => value.to_owned(),
         _ if option.adds => value.split('=').next().unwrap_or_default().to_owned(),
         _ => String::new(),
     }
+}
+
+/// What holds on a machine of continuous integration where no place says otherwise: a job whose variable was lost,
+/// or whose code was changed by a stranger, must not put load on somebody else.
+fn of_ci() -> Options {
+    let mut options = Options::default();
+    options.http.allow.push(Target { host: TargetHost::Loopback, port: None });
+    options
 }
 
 /// Every place over the attribute.
@@ -203,6 +215,9 @@ impl Tiers {
     /// The options of a scenario, from its attribute upwards.
     pub fn explain(&self, id: &str, scenario: &str, attribute: &Options) -> Explained {
         let mut explained = Explained::default();
+        if self.variables.is_ci {
+            explained.lay(&of_ci(), |_| Origin::Ci);
+        }
         explained.lay(attribute, |_| Origin::Attribute);
         for (place, layer) in self.layers() {
             let section = |rest: &str| {

@@ -12,7 +12,7 @@ const MAX_VUS: u32 = 1_000_000;
 const NUMBERS_OF_VUS: &[&str] = &["vus", "start_vus", "pre_allocated_vus", "max_vus"];
 
 /// Options of which 0 never means anything.
-const FROM_ONE: &[&str] = &["vus", "iterations", "rate", "max_rate", "step", "rps", "max_vus"];
+const FROM_ONE: &[&str] = &["vus", "iterations", "rate", "max_rate", "step", "rps", "max_vus", "batch"];
 
 /// Reads the text of one value into `options`.
 ///

@@ -126,7 +126,7 @@ fn spelled(key: &str, place: &Origin) -> String {
     match place {
         Origin::CommandLine(_) => name(long_option),
         Origin::Variable(_) => name(environment::variable),
-        Origin::Default | Origin::Attribute | Origin::File(_) => key.to_owned(),
+        Origin::Default | Origin::Ci | Origin::Attribute | Origin::File(_) => key.to_owned(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Display;
 
 use loadtest_core::options::OPTIONS;
 
-use crate::cli::{Args, long_option};
+use crate::cli::{Args, long_option, option_words};
 use crate::config::Tiers;
 
 /// The command, fit for a shell.
@@ -14,45 +14,46 @@ pub(super) fn command(args: &Args, tiers: &Tiers, seed: u64) -> String {
     let variable = |(name, value): &(String, String)| format!("{name}={}", quoted(value));
     let mut words: Vec<String> = tiers.variables().given.iter().map(variable).collect();
     words.extend(["cargo".to_owned(), "loadtest".to_owned()]);
-    let mut add = |option: &str, value: &dyn Display| {
-        words.push(option.to_owned());
-        words.push(quoted(&value.to_string()).into_owned());
-    };
     for package in &args.target.package {
-        add("-p", package);
+        add(&mut words, "-p", package);
     }
     for package in &args.target.exclude {
-        add("--exclude", package);
+        add(&mut words, "--exclude", package);
     }
     for features in &args.target.features {
-        add("--features", features);
+        add(&mut words, "--features", features);
     }
     if args.target.profile != "loadtest" {
-        add("--profile", &args.target.profile);
+        add(&mut words, "--profile", &args.target.profile);
     }
     if let Some(path) = &args.target.manifest_path {
-        add("--manifest-path", &path.display());
+        add(&mut words, "--manifest-path", &path.display());
     }
     if let Some(profile) = tiers.profile() {
-        add("--load-profile", &profile);
+        add(&mut words, "--load-profile", &profile);
     }
     let options = args.load.options();
     for option in OPTIONS {
         let values = (option.show)(&options).unwrap_or_default();
         match option.name {
-            "env" => values.iter().for_each(|value| add("-e", &key(value))),
+            "env" => values.iter().for_each(|value| add(&mut words, "-e", &key(value))),
             // One for each reads better than a list.
-            "stages" => options.stages.iter().flatten().for_each(|stage| add(&long_option(option), stage)),
-            _ => values.iter().for_each(|value| add(&long_option(option), value)),
+            "stages" => {
+                options.stages.iter().flatten().for_each(|stage| add(&mut words, &long_option(option), stage))
+            }
+            _ => {
+                let given = values.iter().flat_map(|value| option_words(option, value));
+                words.extend(given.map(|word| quoted(&word).into_owned()));
+            }
         }
     }
     for key in tiers.variables().options.env.keys().filter(|key| !options.env.contains_key(*key)) {
-        add("-e", key);
+        add(&mut words, "-e", key);
     }
     if args.test_order != "name" {
-        add("--test-order", &args.test_order);
+        add(&mut words, "--test-order", &args.test_order);
     }
-    add("--seed", &seed);
+    add(&mut words, "--seed", &seed);
     let flags = [
         (args.target.workspace, "--workspace"),
         (args.target.exact, "--exact"),
@@ -67,6 +68,11 @@ pub(super) fn command(args: &Args, tiers: &Tiers, seed: u64) -> String {
     }
     words.extend(args.target.filters.iter().map(|filter| quoted(filter).into_owned()));
     words.join(" ")
+}
+
+fn add(words: &mut Vec<String>, option: &str, value: &dyn Display) {
+    words.push(option.to_owned());
+    words.push(quoted(&value.to_string()).into_owned());
 }
 
 /// The key of `KEY=VALUE`.
@@ -113,7 +119,9 @@ mod tests {
     #[test]
     fn every_option_comes_back_as_it_was() {
         let line = "--executor ramping-arrival-rate --stage 10s:100 --stage 1m:5 --pre-allocated-vus 5 \
-                    --time-unit 1m --rps 9 --reset true --preflight /health --test-order file";
+                    --time-unit 1m --rps 9 --reset true --preflight /health --insecure-skip-tls-verify \
+                    --no-connection-reuse=false --http-debug=full --allow a.example:80,b.example \
+                    --tls-auth a.pem:a.key --hosts a.example=::1 --test-order file";
         let line: Vec<&str> = line.split_whitespace().collect();
         let text = repeated(&line, &[], "");
         let again = Args::try_parse_from(text.split_whitespace().skip(1)).expect("understood");

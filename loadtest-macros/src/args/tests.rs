@@ -2,7 +2,7 @@
 
 use quote::{format_ident, quote};
 
-use loadtest_core::options::OPTIONS;
+use loadtest_core::options::{OPTIONS, OptionSpec};
 
 use super::*;
 
@@ -44,8 +44,9 @@ fn the_documentation_says_of_an_option_what_core_says() {
 
 #[test]
 fn the_example_of_every_option_is_read() {
-    let others = ["executor", "stages", "thresholds", "tags", "env"];
-    for option in OPTIONS.iter().filter(|option| !others.contains(&option.name)) {
+    let others = ["executor", "stages", "thresholds"];
+    let several = |option: &OptionSpec| option.adds || option.list;
+    for option in OPTIONS.iter().filter(|option| !others.contains(&option.name) && !several(option)) {
         let (name, value) = (format_ident!("{}", option.name), option.example.parse::<TokenStream>());
         let value = value.expect("tokens");
         let mut problems = Problems::default();
@@ -90,4 +91,49 @@ fn a_reset_is_a_function_or_a_command() {
 fn mistakes_do_not_hide_each_other() {
     assert_eq!(mistakes(quote!(a = , vus = -1 +, 3, stages = [("1", "2")], duration = )), 6);
     assert_eq!(mistakes(quote!(rate = -1, search = "bianry", preflight = "health", rps = 1.5)), 4);
+}
+
+#[test]
+fn lists_are_read_one_by_one_and_handed_over_as_a_whole() {
+    let args = right(quote!(
+        allow = ["loopback", STAGING],
+        block_ips = "10.0.0.0/8",
+        tls_auth = ["a:b for c.d,e.f"]
+    ));
+    let expected =
+        quote!(.allow(&["loopback", STAGING,]).block_ips(&["10.0.0.0/8",]).tls_auth(&["a:b for c.d,e.f",]));
+    assert_eq!(args.calls.to_string(), expected.to_string());
+    assert_eq!(args.constants.len(), 1);
+    for option in OPTIONS.iter().filter(|option| option.list || option.name == "tls_auth") {
+        let (name, example) = (format_ident!("{}", option.name), option.example.parse::<TokenStream>());
+        let example = example.expect("tokens");
+        assert_eq!(mistakes(quote!(#name = #example)), 0, "{name}");
+        assert_eq!(mistakes(quote!(#name = [])), 1, "{name}");
+        assert_eq!(mistakes(quote!(#name = ["?!", 3, ""])), 3, "{name}");
+    }
+}
+
+#[test]
+fn http_settings_are_checked_where_they_stand() {
+    let args = right(quote!(
+        insecure_skip_tls_verify = true,
+        no_connection_reuse = REUSE,
+        batch = 5,
+        cookies = "vu"
+    ));
+    let expected =
+        quote!(.insecure_skip_tls_verify(true).no_connection_reuse(REUSE).batch(5u64).cookies("vu"));
+    assert_eq!(args.calls.to_string(), expected.to_string());
+    let hosts = right(quote!(hosts = [("a.example", "127.0.0.1:80"), ("*.example", ADDRESS)]));
+    assert_eq!(
+        hosts.calls.to_string(),
+        quote!(.host("a.example", "127.0.0.1:80").host("*.example", ADDRESS)).to_string()
+    );
+    assert_eq!(mistakes(quote!(hosts = [("a..b", "localhost"), ("", "::1")])), 3);
+    for value in [quote!("true"), quote!(1), quote!(-1), quote!('t')] {
+        assert_eq!(mistakes(quote!(insecure_skip_tls_verify = #value)), 1, "{value}");
+    }
+    assert_eq!(mistakes(quote!(tls_version = "1.1", dns = "ttl=5", http_version = 2, max_redirects = -1)), 4);
+    assert_eq!(mistakes(quote!(vus = 1, batch = 0)), 1);
+    assert_eq!(mistakes(quote!(vus = 1, batch = BATCH)), 0);
 }

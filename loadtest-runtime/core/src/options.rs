@@ -6,6 +6,7 @@
 //! each other until [`Options::resolve`].
 
 mod executors;
+pub mod http;
 mod keys;
 mod resolve;
 #[cfg(test)]
@@ -148,6 +149,9 @@ pub struct Options {
     /// A shell command that brings the target back to where it was, run before each run of the test.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reset: Option<String>,
+    /// What HTTP requests have in common; the same in all scenarios of a test.
+    #[serde(skip_serializing_if = "http::HttpSettings::is_empty")]
+    pub http: http::HttpSettings,
     /// What must answer before any load: an `http://` URL, or a path of the service that `setup` started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preflight: Option<String>,

@@ -1,8 +1,29 @@
 //! "Did you mean": the nearest known name, for errors about unknown ones.
 
-/// The candidate nearest to `word`, if it is near enough to be a slip of the finger: at most a third of
+/// Names of other tools that no slip of the finger explains, without the letters that [`plain`] drops, and ours.
+const OTHER_NAMES: &[(&str, &str)] = &[
+    ("blacklistip", "block_ips"),
+    ("blacklistips", "block_ips"),
+    ("blockip", "block_ips"),
+    ("blockhostname", "block_hostnames"),
+    ("blockedhostnames", "block_hostnames"),
+    ("nocookiesreset", "cookies"),
+    ("allowlist", "allow"),
+    ("insecure", "insecure_skip_tls_verify"),
+];
+
+/// The candidate that `word` is another way of writing, as `insecureSkipTLSVerify` is, or another tool's name of;
+/// else the nearest, if it is near enough to be a slip of the finger: at most a third of
 /// its letters differ (Damerau–Levenshtein distance, restricted: a swap of neighbours counts once).
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let candidates: Vec<&str> = candidates.into_iter().collect();
+    let bare = plain(word);
+    let other = OTHER_NAMES.iter().find(|(name, _)| *name == bare).map(|(_, ours)| *ours);
+    let same =
+        |candidate: &&&str| other == Some(**candidate) || (!bare.is_empty() && plain(candidate) == bare);
+    if let Some(same) = candidates.iter().find(same) {
+        return Some(same);
+    }
     let word = word.to_lowercase();
     candidates
         .into_iter()
@@ -21,6 +42,11 @@ pub fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clon
             format!("expected one of {}", all.join(", "))
         }
     }
+}
+
+/// Small letters without what separates words.
+fn plain(word: &str) -> String {
+    word.chars().filter(|c| !matches!(c, '_' | '-' | ' ')).flat_map(char::to_lowercase).collect()
 }
 
 fn distance(a: &str, b: &str) -> usize {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use loadtest_core::metric::{MetricDef, Tags, tag};
+use loadtest_core::options::http::HttpSettings;
 use loadtest_core::results::{End, Interval, TestOutcome};
 use loadtest_core::threshold::{self, Threshold};
 use loadtest_core::wire::{FromTest, Phase, Request};
@@ -18,6 +19,7 @@ use super::steps::{Part, caught, limited, preflight, reset, set_up_all, tear_dow
 use crate::clock;
 use crate::context::{self, Stop, StopCause};
 use crate::executor;
+use crate::http::HttpOptions;
 use crate::lifecycle::Shared;
 use crate::link::Link;
 use crate::log::Log;
@@ -71,6 +73,9 @@ impl Test<'_> {
         threshold::check_scenarios(&thresholds, parts.iter().map(|part| part.name.as_str()))
             .map_err(|error| error.to_string())?;
         requests_per_second(&parts)?;
+        let http_settings = http_settings(&parts)?;
+        let http_options = HttpOptions::default().with(&http_settings).map_err(|error| error.to_string())?;
+        http_options.validate().map_err(|error| error.to_string())?;
         self.outcome.metrics = metrics.clone();
         for part in &parts {
             let workload =
@@ -86,7 +91,8 @@ impl Test<'_> {
             env,
             log_dir: PathBuf::from(&self.request.log_dir),
             services: self.services.clone(),
-            http_options: std::cell::RefCell::new(Arc::default()),
+            http_options: std::cell::RefCell::new(Arc::new(http_options)),
+            http_settings,
             seed: self.request.seed,
         });
         let data = self.set_up(runtime, &parts, &shared);
@@ -97,7 +103,11 @@ impl Test<'_> {
         let Some(data) = data? else { return Ok(self.stopped_early()) };
 
         // From here on there is something to undo, whatever fails.
-        let end = match self.ask_services(runtime, &parts, &shared) {
+        let asked = match validated(&shared) {
+            Ok(()) => self.ask_services(runtime, &parts, &shared),
+            Err(why) => Err(why),
+        };
+        let end = match asked {
             Ok(Some(())) => self.load(&parts, &data, thresholds, metrics, &shared, go),
             Ok(None) => Ok(self.stopped_early()),
             Err(reason) => Err(reason),
@@ -269,6 +279,17 @@ impl Test<'_> {
 /// The limit to HTTP requests that the scenarios agree on.
 fn requests_per_second(parts: &[Part]) -> Result<Option<u32>, String> {
     context::agreed_rps(parts.iter().map(|part| (part.name.as_str(), part.options.rps)))
+}
+
+/// The HTTP settings that the scenarios agree on.
+fn http_settings(parts: &[Part]) -> Result<HttpSettings, String> {
+    let said: Vec<_> = parts.iter().map(|part| (part.name.as_str(), &part.options)).collect();
+    HttpSettings::agreed(&said).map_err(|error| error.to_string())
+}
+
+/// Whether the HTTP options that `setup` may have set can be used.
+fn validated(shared: &SetupShared) -> Result<(), String> {
+    shared.http_options.borrow().validate().map_err(|error| format!("setup: {error}"))
 }
 
 /// How a test ends that something stopped.

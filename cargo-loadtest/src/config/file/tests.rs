@@ -117,3 +117,31 @@ fn profiles_inherit_without_cycles() {
         "{unknown}"
     );
 }
+
+#[test]
+fn http_settings_are_switches_lists_and_tables() {
+    let http = config(
+        "[options]\ninsecure_skip_tls_verify = true\nno_connection_reuse = \"false\"\nhttp_version = 1.1\n\
+         allow = [\"loopback\", \"*.example.org:443\"]\nblock_ips = \"10.0.0.0/8\"\n\
+         tls_auth = [\"a.pem:a.key for a.example,b.example\", \"c.pem:c.key\"]\n\
+         hosts = { \"a.example\" = \"127.0.0.1:8080\" }\nbatch = 4\nhttp_debug = \"full\"\n",
+    )
+    .base
+    .options
+    .http;
+    assert_eq!((http.insecure_skip_tls_verify, http.no_connection_reuse), (Some(true), Some(false)));
+    assert_eq!((http.allow.len(), http.block_ips.len(), http.tls_auth.len(), http.batch), (2, 1, 2, Some(4)));
+    assert_eq!(http.hosts["a.example"].to_string(), "127.0.0.1:8080");
+    for (text, message) in [
+        ("vus = true", "a value of type boolean means nothing here"),
+        ("no_connection_reuse = 1", "neither `true` nor `false`"),
+        ("allow = []", "the list is empty"),
+        ("hosts = [\"a.example\"]", "example.org=127.0.0.1:8080"),
+        ("hosts = true", "hosts = { \"example.org\" = \"127.0.0.1:8080\" }"),
+        ("blacklistIPs = [\"::1\"]", "did you mean `block_ips`?"),
+        ("batch = 0", "counts from 1"),
+    ] {
+        let told = error(&format!("[options]\n{text}"));
+        assert!(told.contains("line 2: ") && told.contains(message), "{told}");
+    }
+}

@@ -206,3 +206,42 @@ fn what_contradicts_says_where_it_comes_from_and_what_to_type_there() {
     assert!(users.contains("(`vus` is from --vus, `executor` is from attribute)"), "{users}");
     assert!(users.contains("takes `--start-rate`, `--stage`"), "{users}");
 }
+
+#[test]
+fn in_ci_requests_go_to_loopback_unless_a_place_says_otherwise() {
+    let ci: &[(&str, &str)] = &[("CI", "true")];
+    let allow = |file: &str, environment: &[(&str, &str)], attribute: &str, line: &str| {
+        origin(&tiers(file, environment, line).explain("a/b/c", "s", &options(attribute)), "allow")
+    };
+    assert_eq!(allow("", ci, "vus=1", ""), "loopback by CI default");
+    assert_eq!(allow("", &[], "vus=1", ""), " by default");
+    assert_eq!(allow("", &[("CI", "false")], "vus=1", ""), " by default");
+    let named = "allow=staging.example.org";
+    assert_eq!(allow("", ci, named, ""), "staging.example.org by attribute");
+    assert_eq!(allow("[options]\nallow = [\"*\"]", ci, named, ""), "* by loadtest.toml [options]");
+    assert_eq!(allow("", &[("CI", "1"), ("LOADTEST_ALLOW", "::1")], "vus=1", ""), "::1 by LOADTEST_ALLOW");
+    assert_eq!(
+        allow("", ci, named, "--allow a.example --allow b.example:80"),
+        "a.example,b.example:80 by --allow"
+    );
+}
+
+#[test]
+fn each_certificate_and_each_host_has_its_place() {
+    let file = "[options]\ntls_auth = [\"b.pem:b.key\"]\nhosts = { \"a.example\" = \"127.0.0.1\" }";
+    let all = tiers(file, &[], "--tls-auth c.pem:c.key --hosts b.example=::1").explain(
+        "a/b/c",
+        "s",
+        &options("tls_auth=a.pem:a.key\nhosts=a.example=10.0.0.1"),
+    );
+    let rows = |name: &str| -> Vec<String> {
+        let option = option(name).expect("known");
+        let values = (option.show)(&all.options).expect("some");
+        values.iter().map(|value| format!("{value} by {}", all.origin(option, value))).collect()
+    };
+    assert_eq!(
+        rows("tls_auth"),
+        ["c.pem:c.key by --tls-auth", "b.pem:b.key by loadtest.toml [options]", "a.pem:a.key by attribute"]
+    );
+    assert_eq!(rows("hosts"), ["a.example=127.0.0.1 by loadtest.toml [options]", "b.example=::1 by --hosts"]);
+}

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::http::{HostPattern, HttpSettings};
 use super::{Options, parse_stages};
 use crate::units::{format_duration, parse_duration};
 use crate::{Error, suggest};
@@ -28,6 +29,12 @@ pub struct OptionSpec {
     pub shapes: bool,
     /// Whether setting it again adds to what is there: thresholds, tags and values.
     pub adds: bool,
+    /// Whether it is several values with commas between them in one text, which a higher place replaces as a whole.
+    pub list: bool,
+    /// What it means on the command line without a value: `true` of what is true or false.
+    pub bare: Option<&'static str>,
+    /// Whether it is about HTTP requests, and so the same in all scenarios of a test.
+    pub http: bool,
     /// Reads it from text: one threshold, one `key=value`.
     pub set: fn(&mut Options, &str) -> Result<(), Error>,
     /// Its value as text that [`OptionSpec::set`] reads again, an element for each that was added; `None` if
@@ -58,6 +65,32 @@ impl Options {
     }
 }
 
+impl HttpSettings {
+    /// What the options of scenarios, each with its name, say together: HTTP settings are for the whole test. A
+    /// scenario that says nothing of one agrees.
+    ///
+    /// # Errors
+    /// Names the two that contradict each other, and the setting.
+    pub fn agreed<'a>(scenarios: &[(&'a str, &'a Options)]) -> Result<HttpSettings, Error> {
+        let mut agreed = Options::default();
+        for option in OPTIONS.iter().filter(|option| option.http) {
+            let mut said = scenarios
+                .iter()
+                .filter_map(|(name, options)| Some((*name, *options, (option.show)(options)?.join(", "))));
+            let Some((first, options, value)) = said.next() else { continue };
+            (option.take)(&mut agreed, options);
+            if let Some((other, _, instead)) = said.find(|(_, _, instead)| *instead != value) {
+                return Err(Error::new(format!(
+                    "`{}` is for the whole test, but the scenario `{first}` says {value} and `{other}` says {instead}",
+                    option.name
+                ))
+                .hint("say it in one of them, or the same in both"));
+            }
+        }
+        Ok(agreed.http)
+    }
+}
+
 /// A row of one value: `row!(field, kind, flags, about, example)`.
 macro_rules! row {
     ($field:ident: $read:expr, $show:expr, $role:ident, $about:literal, $example:literal) => {
@@ -69,6 +102,9 @@ macro_rules! row {
             adjusts: matches!(Role::$role, Role::Adjusts | Role::Both),
             shapes: matches!(Role::$role, Role::Shapes | Role::Both),
             adds: false,
+            list: false,
+            bare: None,
+            http: false,
             set: |options, text| {
                 options.$field = Some($read(text)?);
                 Ok(())
@@ -95,6 +131,9 @@ macro_rules! pairs {
             adjusts: false,
             shapes: false,
             adds: true,
+            list: false,
+            bare: None,
+            http: false,
             set: |options, text| {
                 let (key, value) = pair(text)?;
                 options.$field.insert(key, value);
@@ -105,6 +144,71 @@ macro_rules! pairs {
             take: |options, higher| options.$field.extend(higher.$field.clone()),
         }
     };
+}
+
+/// A row about HTTP requests: one value, perhaps with what it is on the command line without one, a list that a
+/// higher place replaces, or values that it adds to.
+macro_rules! http {
+    ($field:ident: $read:expr, $about:literal, $example:literal) => {
+        http!($field: $read, bare None, $about, $example)
+    };
+    ($field:ident: $read:expr, bare $bare:expr, $about:literal, $example:literal) => {
+        OptionSpec {
+            bare: $bare,
+            set: |options, text| {
+                options.http.$field = Some($read(text)?);
+                Ok(())
+            },
+            show: |options| options.http.$field.as_ref().map(|value| vec![to_text(value)]),
+            clear: |options| options.http.$field = None,
+            take: |options, higher| {
+                if higher.http.$field.is_some() {
+                    options.http.$field.clone_from(&higher.http.$field);
+                }
+            },
+            ..http_row(stringify!($field), $about, $example)
+        }
+    };
+    ($field:ident: list of $read:expr, $about:literal, $example:literal) => {
+        OptionSpec {
+            list: true,
+            set: |options, text| {
+                options.http.$field = list(text, $read)?;
+                Ok(())
+            },
+            show: |options| {
+                let texts: Vec<String> = options.http.$field.iter().map(to_text).collect();
+                Some(vec![texts.join(",")]).filter(|_| !texts.is_empty())
+            },
+            clear: |options| options.http.$field.clear(),
+            take: |options, higher| {
+                if !higher.http.$field.is_empty() {
+                    options.http.$field.clone_from(&higher.http.$field);
+                }
+            },
+            ..http_row(stringify!($field), $about, $example)
+        }
+    };
+}
+
+/// What rows about HTTP requests have in common; what they do is the row's own.
+const fn http_row(name: &'static str, about: &'static str, example: &'static str) -> OptionSpec {
+    OptionSpec {
+        name,
+        about,
+        example,
+        execution: false,
+        adjusts: false,
+        shapes: false,
+        adds: false,
+        list: false,
+        bare: None,
+        http: true,
+        set: |_, _| Ok(()),
+        show: |_| None,
+        clear: |_| (),
+        take: |_, _| (),
+    }
 }
 
 /// What an option says about the load.
@@ -155,6 +259,9 @@ pub const OPTIONS: &[OptionSpec] = &[
         adjusts: false,
         shapes: false,
         adds: true,
+        list: false,
+        bare: None,
+        http: false,
         set: |options, text| {
             options.thresholds.push(text.parse()?);
             Ok(())
@@ -172,7 +279,69 @@ pub const OPTIONS: &[OptionSpec] = &[
     },
     pairs!(tags: "tags of every sample", "[(\"team\", \"sales\")]"),
     pairs!(env: "values for `vu.env(..)`; `-e` goes before them", "[(\"REGION\", \"eu\")]"),
+    http!(user_agent: user_agent, "the `User-Agent` of requests that have none of their own", "\"shop-tests/1.0\""),
+    http!(max_redirects: count32, "how many redirects are followed", "10"),
+    http!(discard_response_bodies: switch, bare TRUE, "whether bodies are read and thrown away", "true"),
+    http!(insecure_skip_tls_verify: switch, bare TRUE, "whether any certificate of a server will do", "true"),
+    http!(no_connection_reuse: switch, bare TRUE, "whether each request has a connection of its own", "true"),
+    http!(no_vu_connection_reuse: switch, bare TRUE, "whether virtual users close their connections after each iteration", "true"),
+    http!(http_version: str::parse, "which HTTP is spoken: `auto`, `1.1` or `2`", "\"1.1\""),
+    http!(tls_version: str::parse, "which TLS is spoken: `1.2`, `1.3` or `1.2-1.3`", "\"1.3\""),
+    OptionSpec {
+        adds: true,
+        set: |options, text| {
+            let certificate = text.parse()?;
+            if !options.http.tls_auth.contains(&certificate) {
+                options.http.tls_auth.push(certificate);
+            }
+            Ok(())
+        },
+        show: |options| shown(options.http.tls_auth.iter().map(to_text)),
+        clear: |options| options.http.tls_auth.clear(),
+        // The first that is for a host is used, so those of the higher place go before.
+        take: |options, higher| {
+            let below = std::mem::take(&mut options.http.tls_auth);
+            options.http.tls_auth.clone_from(&higher.http.tls_auth);
+            let new = below.into_iter().filter(|certificate| !higher.http.tls_auth.contains(certificate));
+            options.http.tls_auth.extend(new);
+        },
+        ..http_row(
+            "tls_auth",
+            "client certificates, CERTIFICATE:KEY in PEM files, then perhaps ` for ` and the hosts they are for",
+            "[\"client.pem:client.key for *.example.org\"]",
+        )
+    },
+    OptionSpec {
+        adds: true,
+        set: |options, text| {
+            let (name, address) = pair(text).map_err(|error| {
+                Error::new(error.message()).hint("write for example `example.org=127.0.0.1:8080`")
+            })?;
+            let name: HostPattern = name.parse()?;
+            options.http.hosts.insert(name.to_string(), address.parse()?);
+            Ok(())
+        },
+        show: |options| shown(options.http.hosts.iter().map(|(name, address)| format!("{name}={address}"))),
+        clear: |options| options.http.hosts.clear(),
+        take: |options, higher| options.http.hosts.extend(higher.http.hosts.clone()),
+        ..http_row(
+            "hosts",
+            "where names lead, before any resolver is asked; `*.example.org` is each name below it",
+            "[(\"example.org\", \"127.0.0.1:8080\")]",
+        )
+    },
+    http!(dns: str::parse, "how names are resolved: `ttl`, `select` (`first`, `random`, `roundRobin`) and `policy` (`preferIPv4`, `preferIPv6`, `onlyIPv4`, `onlyIPv6`, `any`)", "\"ttl=5m,select=random,policy=preferIPv4\""),
+    http!(local_ips: list of str::parse, "the local addresses that connections go out from, in turn by virtual user", "[\"10.0.0.1-10.0.0.9\"]"),
+    http!(block_ips: list of str::parse, "addresses that nothing is sent to", "[\"10.0.0.0/8\"]"),
+    http!(block_hostnames: list of blocked_name, "names that nothing is sent to", "[\"*.example.org\"]"),
+    http!(allow: list of str::parse, "what requests may go to, and nothing else: `loopback`, addresses, names, each perhaps with a port; `*` for anything", "[\"loopback\", \"staging.example.org:443\"]"),
+    http!(batch: count32, "requests of one batch that are under way at once", "20"),
+    http!(batch_per_host: count32, "requests of one batch that are under way at once to one host; 0 for no limit of its own", "6"),
+    http!(cookies: str::parse, "how long cookies are kept: `iteration`, `vu`, `test` (one jar for all) or `off`", "\"vu\""),
+    http!(http_debug: str::parse, bare Some("headers"), "what is shown of each request and response: `headers` or `full`", "\"headers\""),
 ];
+
+const TRUE: Option<&str> = Some("true");
 
 fn shown(values: impl Iterator<Item = String>) -> Option<Vec<String>> {
     Some(values.collect::<Vec<_>>()).filter(|values| !values.is_empty())
@@ -208,6 +377,46 @@ fn command(text: &str) -> Result<String, Error> {
         return Err(Error::new("the command is empty").hint("write for example `make reset-database`"));
     }
     Ok(text.trim().to_owned())
+}
+
+fn switch(text: &str) -> Result<bool, Error> {
+    match text.trim() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        other => {
+            Err(Error::new(format!("`{other}` is neither `true` nor `false`")).hint("write one of the two"))
+        }
+    }
+}
+
+/// Values with commas between them, at least one.
+fn list<T>(text: &str, read: impl Fn(&str) -> Result<T, Error>) -> Result<Vec<T>, Error> {
+    if text.trim().is_empty() {
+        return Err(Error::new("the list is empty").hint("leave it out, or write at least one value"));
+    }
+    text.split(',').map(|part| read(part.trim())).collect()
+}
+
+fn user_agent(text: &str) -> Result<String, Error> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Error::new("the user agent is empty").hint("write for example `shop-tests/1.0`"));
+    }
+    match text.chars().find(|c| !matches!(c, ' '..='~')) {
+        None => Ok(text.to_owned()),
+        Some(bad) => Err(Error::new(format!("the user agent has {bad:?}, which no header can hold"))
+            .hint("write visible ASCII characters")),
+    }
+}
+
+/// The name of a host that is not an address: what a name leads to is for another list.
+fn blocked_name(text: &str) -> Result<HostPattern, Error> {
+    let name: HostPattern = text.parse()?;
+    if name.is_address() {
+        return Err(Error::new(format!("`{name}` is an address and not a name"))
+            .hint(format!("write `block_ips = [\"{name}\"]`")));
+    }
+    Ok(name)
 }
 
 /// The value of `preflight`.

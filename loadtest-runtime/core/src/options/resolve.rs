@@ -19,6 +19,9 @@ impl Options {
         if self.rps == Some(0) {
             return Err(zero("rps"));
         }
+        if self.http.batch == Some(0) {
+            return Err(zero("batch"));
+        }
         Ok(Workload {
             shape: self.shape()?,
             graceful_stop: self.graceful_stop.unwrap_or(DEFAULT_GRACEFUL_STOP),

@@ -1,5 +1,6 @@
 //! Options as people write them, and what they come to mean.
 
+use super::http::{CookiePolicy, HttpSettings};
 use super::*;
 
 fn options(set: impl FnOnce(&mut Options)) -> Options {
@@ -148,6 +149,17 @@ fn every_option_is_read_and_shown_alike_and_laid_over_another() {
             "preflight" => "/health",
             "thresholds" => "checks: rate>0.9",
             "tags" | "env" => "key=value",
+            "hosts" => "*.example.org=127.0.0.1:8080",
+            "tls_auth" => "cert.pem:key.pem for example.org,*.example.net",
+            "dns" => "ttl=inf,select=roundRobin,policy=onlyIPv6",
+            "local_ips" | "block_ips" => "10.0.0.0/8,10.0.0.1-10.0.0.9,::1",
+            "block_hostnames" => "example.org,*.example.net",
+            "allow" => "loopback,[::1]:8080,*.example.org:443,10.0.0.0/8",
+            "http_version" => "1.1",
+            "tls_version" => "1.2-1.3",
+            "cookies" => "vu",
+            "http_debug" => "full",
+            _ if option.bare == Some("true") => "false",
             name if name.contains("duration") || name.ends_with("time") || name.starts_with("graceful") => {
                 "5s"
             }
@@ -239,4 +251,107 @@ fn a_load_that_starts_later_says_when() {
     assert_eq!(load.describe(), "constant-vus: 3 looping VUs for 5s, from 2s on");
     let load = read(&[("vus", "3"), ("duration", "5s")]).resolve().expect("valid");
     assert_eq!(load.describe(), load.shape.describe());
+}
+
+#[test]
+fn a_higher_place_replaces_lists_and_adds_certificates_and_hosts() {
+    let below = read(&[
+        ("allow", "loopback"),
+        ("tls_auth", "a.pem:a.key"),
+        ("tls_auth", "b.pem:b.key for b.example"),
+        ("hosts", "a.example=10.0.0.1"),
+        ("hosts", "b.example=10.0.0.2"),
+        ("no_connection_reuse", "true"),
+    ]);
+    let above = read(&[
+        ("allow", "example.org, 10.0.0.0/8"),
+        ("tls_auth", "c.pem:c.key"),
+        ("tls_auth", "b.pem:b.key for b.example"),
+        ("hosts", "B.example.=10.0.0.3"),
+        ("no_connection_reuse", "false"),
+    ]);
+    let both = below.overwrite(above);
+    let shown = |name: &str| (option(name).expect("known").show)(&both).unwrap_or_default().join(" + ");
+    assert_eq!(shown("allow"), "example.org,10.0.0.0/8");
+    assert_eq!(shown("tls_auth"), "c.pem:c.key + b.pem:b.key for b.example + a.pem:a.key");
+    assert_eq!(shown("hosts"), "a.example=10.0.0.1 + b.example=10.0.0.3");
+    assert_eq!(shown("no_connection_reuse"), "false");
+}
+
+#[test]
+fn http_settings_are_for_the_whole_test() {
+    let (one, two) =
+        (read(&[("batch", "5"), ("allow", "loopback")]), read(&[("batch", "5"), ("cookies", "off")]));
+    let agreed =
+        HttpSettings::agreed(&[("a", &one), ("b", &two), ("c", &Options::default())]).expect("agreed");
+    assert_eq!((agreed.batch, agreed.cookies, agreed.allow.len()), (Some(5), Some(CookiePolicy::Off), 1));
+    let other = read(&[("allow", "example.org")]);
+    let error = HttpSettings::agreed(&[("a", &one), ("b", &two), ("c", &other)]).expect_err("contradictory");
+    assert_eq!(
+        error.message(),
+        "`allow` is for the whole test, but the scenario `a` says loopback and `c` says example.org"
+    );
+    assert!(error.hint_text().is_some());
+}
+
+#[test]
+fn mistakes_in_http_settings_name_key_value_and_what_to_write() {
+    let told = |name: &str, text: &str| {
+        let error = Options::default().set(name, text).expect_err("wrong");
+        format!("{}; {}", error.message(), error.hint_text().unwrap_or_default())
+    };
+    for (name, text, message) in [
+        ("no_connection_reuse", "yes", "`no_connection_reuse`: `yes` is neither `true` nor `false`; "),
+        ("user_agent", "täst", "`user_agent`: the user agent has 'ä', which no header can hold; "),
+        ("allow", "", "`allow`: the list is empty; "),
+        (
+            "allow",
+            "loopback,http://example.org:8080/x",
+            "`allow`: `http://example.org:8080/x` is a URL and not a host; write `example.org:8080`",
+        ),
+        (
+            "block_hostnames",
+            "10.0.0.1",
+            "`block_hostnames`: `10.0.0.1` is an address and not a name; write `block_ips = [\"10.0.0.1\"]`",
+        ),
+        (
+            "hosts",
+            "example.org",
+            "`hosts`: `example.org` is not of the form `key=value`; write for example `example.org=127.0.0.1:8080`",
+        ),
+        ("hosts", "example.org=localhost", "`hosts`: `localhost` is not an address; "),
+        ("cookies", "vus", "`cookies`: unknown cookie policy `vus`; did you mean `vu`?"),
+        ("http_version", "3.0", "`http_version`: unknown HTTP version `3.0`; "),
+    ] {
+        let told = told(name, text);
+        assert!(told.starts_with(message), "{told}");
+    }
+    let error = read(&[("batch", "0")]).resolve().expect_err("no batch");
+    assert_eq!(error.message(), "`batch` is 0");
+}
+
+#[test]
+fn the_names_of_k6_lead_to_ours() {
+    for (theirs, ours) in [
+        ("insecureSkipTLSVerify", "insecure_skip_tls_verify"),
+        ("noVUConnectionReuse", "no_vu_connection_reuse"),
+        ("noConnectionReuse", "no_connection_reuse"),
+        ("discardResponseBodies", "discard_response_bodies"),
+        ("blacklistIPs", "block_ips"),
+        ("blacklistIP", "block_ips"),
+        ("blacklist-ip", "block_ips"),
+        ("blockHostnames", "block_hostnames"),
+        ("block_hostname", "block_hostnames"),
+        ("localIPs", "local_ips"),
+        ("tlsAuth", "tls_auth"),
+        ("tlsVersion", "tls_version"),
+        ("batchPerHost", "batch_per_host"),
+        ("httpDebug", "http_debug"),
+        ("maxRedirects", "max_redirects"),
+        ("userAgent", "user_agent"),
+        ("noCookiesReset", "cookies"),
+    ] {
+        let error = Options::default().set(theirs, "x").expect_err("unknown");
+        assert_eq!(error.hint_text(), Some(format!("did you mean `{ours}`?").as_str()), "{theirs}");
+    }
 }
