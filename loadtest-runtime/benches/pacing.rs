@@ -8,10 +8,9 @@
 //! `-- --rate 2000 --seconds 10` are the defaults; `-- --minutes 10` runs the engine alone for that long, for
 //! drift. Required on an idle machine of two cores: a p99 below 1 ms, and starts as planned.
 
-use std::collections::BTreeMap;
-use std::io::Error;
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, ExitCode};
+mod engine;
+
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -19,9 +18,8 @@ use std::time::{Duration, Instant};
 
 use loadtest_core::metric::Totals;
 use loadtest_core::options::Options;
-use loadtest_core::plan::{Shard, constant_arrivals};
-use loadtest_core::results::{Definition, TestOutcome};
-use loadtest_core::wire::{self, FromTest, Mode, Request, ToTest};
+use loadtest_core::plan::constant_arrivals;
+use loadtest_core::wire;
 use loadtest_runtime::prelude::*;
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
@@ -211,22 +209,19 @@ fn pace_by_timer(wakes: Wakes) {
 
 /// Runs the load test of this file as the subcommand would.
 fn engine(plan: &Plan) -> std::io::Result<()> {
-    let mut listing = Engine::start()?;
-    listing.send(&listing.request(Mode::List, "", BTreeMap::new()))?;
-    let definition = loop {
-        if let FromTest::Definitions { definitions, .. } = listing.next()? {
-            break definitions
-                .into_iter()
-                .next()
-                .ok_or_else(|| Error::other("no load test is registered"))?;
-        }
-    };
-    drop(listing);
-    let Definition { test, scenario, options, .. } = definition;
-    let options = Options { rate: Some(plan.rate), duration: Some(plan.duration), ..options };
-    let mut engine = Engine::start()?;
-    engine.send(&engine.request(Mode::Run, &test, BTreeMap::from([(scenario.clone(), options)])))?;
-    let (seconds, outcome) = engine.run()?;
+    let definition = engine::definition("paced")?;
+    let scenario = definition.scenario.clone();
+    let mut seconds = Vec::new();
+    let mut lag = Vec::new();
+    let change = |options| Options { rate: Some(plan.rate), duration: Some(plan.duration), ..options };
+    let outcome = engine::run(definition, change, |interval| {
+        let new = interval.new_series.iter();
+        lag.extend(new.filter(|def| def.metric.name == "schedule_lag").map(|def| def.id));
+        let lags = interval.series.into_iter().filter(|(id, _)| lag.contains(id));
+        let mut second = Totals::default();
+        lags.for_each(|(_, totals)| second.merge(&totals));
+        seconds.push(second);
+    })?;
     let mut all = Totals::default();
     seconds.iter().for_each(|second| all.merge(second));
     let started = outcome.scenarios.get(&scenario).map_or(0, |state| state.started);
@@ -249,77 +244,4 @@ fn engine(plan: &Plan) -> std::io::Result<()> {
     );
     outcome.warnings.iter().for_each(|warning| println!("warning: {warning}"));
     Ok(())
-}
-
-/// This program, run as a test process.
-struct Engine {
-    process: Child,
-    stream: TcpStream,
-}
-
-impl Engine {
-    fn start() -> std::io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let process = Command::new(std::env::current_exe()?)
-            .env(wire::ENV_ADDR, listener.local_addr()?.to_string())
-            .env(wire::ENV_TOKEN, "bench")
-            .spawn()?;
-        let (stream, _) = listener.accept()?;
-        let mut engine = Self { process, stream };
-        match engine.next()? {
-            FromTest::Hello { .. } => Ok(engine),
-            other => Err(Error::other(format!("expected hello, got {other:?}"))),
-        }
-    }
-
-    fn send(&self, frame: &ToTest) -> std::io::Result<()> {
-        wire::write_frame(&self.stream, frame)
-    }
-
-    fn next(&mut self) -> std::io::Result<FromTest> {
-        wire::read_frame(&self.stream)?.ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into())
-    }
-
-    fn request(&self, mode: Mode, test: &str, options: BTreeMap<String, Options>) -> ToTest {
-        ToTest::Request(Box::new(Request {
-            version: *wire::VERSIONS.last().expect("at least one"),
-            mode,
-            test: test.to_owned(),
-            options,
-            seed: 1,
-            shard: Shard::default(),
-            binaries: BTreeMap::new(),
-            log_dir: std::env::temp_dir().to_string_lossy().into_owned(),
-            log_limit: 0,
-        }))
-    }
-
-    /// The lag of each second, and how it all ended.
-    fn run(&mut self) -> std::io::Result<(Vec<Totals>, TestOutcome)> {
-        let mut seconds = Vec::new();
-        let mut lag = Vec::new();
-        loop {
-            match self.next()? {
-                FromTest::Ready => self.send(&ToTest::Go)?,
-                FromTest::Interval(interval) => {
-                    let new = interval.new_series.iter();
-                    lag.extend(new.filter(|def| def.metric.name == "schedule_lag").map(|def| def.id));
-                    let lags = interval.series.into_iter().filter(|(id, _)| lag.contains(id));
-                    let mut second = Totals::default();
-                    lags.for_each(|(_, totals)| second.merge(&totals));
-                    seconds.push(second);
-                }
-                FromTest::Results(outcome) => return Ok((seconds, *outcome)),
-                _ => {}
-            }
-        }
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        // It ends by itself when nobody listens any more; what matters is that it is gone.
-        let _ = self.stream.shutdown(std::net::Shutdown::Both);
-        let _ = self.process.wait();
-    }
 }

@@ -30,6 +30,8 @@
 //! | `ring` | no | add rustls' `ring` provider, for trees that have none |
 //! | `aws-lc-rs` | no | add rustls' `aws-lc-rs` provider, for trees that have none |
 //! | `reqwest` | no | `vu.http_with(&client)`: measure requests of your own `reqwest::Client` |
+//! | `websocket` | no | `vu.websocket(url)`: WebSocket sessions |
+//! | `tower` | no | `vu.layer()`: measure any tower service, tonic's gRPC clients among them |
 
 #[doc(hidden)]
 pub mod attribute;
@@ -39,6 +41,7 @@ pub mod error;
 mod executor;
 pub mod feed;
 mod harness;
+mod hash;
 pub mod http;
 #[doc(hidden)]
 pub mod lifecycle;
@@ -48,6 +51,7 @@ mod metrics;
 mod panics;
 mod preparation;
 mod process;
+pub mod protocols;
 mod random;
 #[doc(hidden)]
 pub mod registry;

@@ -121,9 +121,14 @@ async fn serve(mut inbox: mpsc::UnboundedReceiver<Command>, recorder: Recorder, 
                 Some(Command { id, cast, seat }) => {
                     let tags = recorder.borrow_mut().tag_set(cast.tags.clone());
                     let test = &cast.context.test;
-                    let client =
-                        HttpClient::new(Arc::clone(&test.http)).throttled(test.throttle.clone());
                     let context = Arc::clone(&cast.context);
+                    let said_by = Arc::clone(&context);
+                    let client = HttpClient::of_vu(Arc::clone(&test.http), id)
+                        .throttled(test.throttle.clone())
+                        .debugging(move |number, text| {
+                            let who = format_args!("{} vu {id} http {number}", said_by.name);
+                            said_by.test.log.text(who, text);
+                        });
                     let vu = Vu::new(id, context, seat, Rc::clone(&recorder), tags, Rc::new(client));
                     vus.spawn_local(cast.scenario.virtual_user(vu, Arc::clone(&cast.data)));
                 }

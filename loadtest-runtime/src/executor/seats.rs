@@ -4,8 +4,10 @@
 //! sleeps or is to be interrupted, when it is woken. Nothing here knows what an iteration does.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use tokio::sync::Notify;
 
@@ -50,7 +52,10 @@ pub(crate) struct Seat {
     assigned: Mutex<Option<Instant>>,
     /// Whether it counts as active: from the order to run until the virtual user has nothing to do.
     occupied: AtomicBool,
-    changed: Notify,
+    /// Whether something has changed since the virtual user looked last.
+    changed: AtomicBool,
+    /// The virtual user, which is the only one that ever waits here, once it has waited.
+    waiter: Mutex<Option<Waker>>,
 }
 
 impl Seat {
@@ -60,7 +65,8 @@ impl Seat {
             assigned: Mutex::default(),
             order: AtomicU8::new(Order::Wait as u8),
             occupied: AtomicBool::new(false),
-            changed: Notify::new(),
+            changed: AtomicBool::new(false),
+            waiter: Mutex::default(),
         }
     }
 
@@ -93,19 +99,35 @@ impl Seat {
             self.order.swap(order as u8, Ordering::AcqRel) != order as u8
         };
         if changed {
-            // One permit is kept if nobody waits, so that the change is never missed.
-            self.changed.notify_one();
+            self.wake();
         }
     }
 
-    /// Waits until the order has changed since the last call returned.
+    /// Waits until something has changed since the last call returned.
     pub(crate) async fn change(&self) {
-        self.changed.notified().await;
+        poll_fn(|cx| {
+            self.wait_as(cx.waker());
+            if self.changed.swap(false, Ordering::AcqRel) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
-    /// Wakes its virtual user to look again.
+    /// Wakes its virtual user to look again. A change is kept if nobody waits, so that it is never missed.
     fn wake(&self) {
-        self.changed.notify_one();
+        self.changed.store(true, Ordering::Release);
+        let waiter = self.waiter.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(waiter) = &*waiter {
+            waiter.wake_by_ref();
+        }
+    }
+
+    /// Whom to wake. A virtual user is one task, so this changes nothing but the first time.
+    fn wait_as(&self, waker: &Waker) {
+        let mut waiter = self.waiter.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*waiter {
+            Some(known) if known.will_wake(waker) => {}
+            _ => *waiter = Some(waker.clone()),
+        }
     }
 
     /// Waits until the virtual user is to leave for good.
@@ -115,11 +137,11 @@ impl Seat {
         }
     }
 
-    /// Waits until the iteration in flight has to be dropped.
-    pub(crate) async fn interrupted(&self) {
-        while !self.order().interrupts() {
-            self.change().await;
-        }
+    /// Whether the iteration in flight has to be dropped; wakes the task when it has. Each iteration asks this,
+    /// so it costs next to nothing.
+    pub(crate) fn poll_interrupted(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.wait_as(cx.waker());
+        if self.order().interrupts() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 

@@ -1,46 +1,70 @@
 //! [`HttpClient`], the state of one virtual user, and [`Http`], the handle that a test works with.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 
-use ::http::header::SET_COOKIE;
 use ::http::{HeaderMap, Method};
-use cookie_store::CookieStore;
 
 use super::HttpOptions;
-use super::hyper_transport::HyperTransport;
+use super::connect::{Connector, Purpose};
+use super::cookies::{CookieJar, Cookies};
+use super::deadline::Timers;
+use super::debug::Debugger;
+use super::error::Failure;
+use super::h1::Http1;
 use super::record::RecordExchange;
 use super::request::RequestBuilder;
+use super::status::{ExpectedStatus, StatusRule};
 use super::target::Target;
 use super::throttle::Throttle;
-use super::transport::Transport;
+use super::transport::{Trace, Transport, TransportRequest, TransportResponse};
 
 /// The HTTP state of one virtual user: its connections and its cookies. It stays on one thread.
 pub struct HttpClient {
     pub(super) options: Arc<HttpOptions>,
-    pub(super) transport: Box<dyn Transport>,
+    connector: Connector,
+    http1: Http1,
+    #[cfg(feature = "http2")]
+    http2: super::h2::H2Transport,
+    /// For the time limits of requests.
+    pub(super) timers: Timers,
     pub(super) throttle: Option<Arc<Throttle>>,
-    cookies: RefCell<CookieStore>,
-    /// What the jar goes back to.
-    kept: RefCell<CookieStore>,
-    /// Whether the jar may differ from that.
-    touched: Cell<bool>,
+    pub(super) cookies: Cookies,
+    /// Which statuses requests expect that say nothing about it.
+    pub(super) expected: RefCell<StatusRule>,
+    /// Shows requests and responses.
+    pub(super) debugger: Option<Box<Debugger>>,
+    /// The challenges of servers that ask who is there.
+    #[cfg(feature = "digest")]
+    pub(super) digest: super::digest::Sessions,
 }
 
 impl HttpClient {
     /// A client without connections and cookies.
     #[must_use]
     pub fn new(options: Arc<HttpOptions>) -> Self {
-        let transport = Box::new(HyperTransport::new(Arc::clone(&options)));
+        Self::of_vu(options, 1)
+    }
+
+    /// The client of a virtual user, by its number.
+    pub(crate) fn of_vu(options: Arc<HttpOptions>, vu: u64) -> Self {
         Self {
+            connector: Connector::new(Arc::clone(&options), vu),
+            http1: Http1::new(!options.no_connection_reuse),
+            #[cfg(feature = "http2")]
+            http2: super::h2::H2Transport::new(Arc::clone(&options)),
+            timers: Timers::default(),
+            cookies: Cookies::new(Arc::clone(&options)),
+            expected: RefCell::default(),
+            debugger: options.debug.map(|debug| Box::new(Debugger::to_stderr(debug))),
+            #[cfg(feature = "digest")]
+            digest: super::digest::Sessions::default(),
             options,
-            transport,
             throttle: None,
-            cookies: RefCell::default(),
-            kept: RefCell::default(),
-            touched: Cell::new(false),
         }
     }
 
@@ -50,46 +74,124 @@ impl HttpClient {
         self
     }
 
-    /// Keeps the cookies that are there now: [`reset_cookies`](Self::reset_cookies) goes back to them.
-    pub fn keep_cookies(&self) {
-        self.kept.replace(self.cookies.borrow().clone());
-        self.touched.set(false);
+    /// The same, which shows requests and responses there, if the options say that they are shown: `output` takes the
+    /// number of a request and lines without the last line end.
+    pub(crate) fn debugging(mut self, output: impl Fn(u64, &str) + 'static) -> Self {
+        self.debugger = self.options.debug.map(|debug| Box::new(Debugger::new(debug, output)));
+        self
     }
 
-    /// Forgets all cookies but those that were [kept](Self::keep_cookies).
-    pub fn reset_cookies(&self) {
-        if self.touched.replace(false) {
-            self.cookies.borrow_mut().clone_from(&self.kept.borrow());
+    /// Which statuses requests expect that say nothing about it.
+    pub(crate) fn expect_statuses(&self, expected: impl ExpectedStatus) {
+        self.expected.replace(expected.into_rule());
+    }
+
+    /// What connects this virtual user.
+    pub(crate) fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
+    /// An iteration has ended.
+    pub(crate) fn end_iteration(&self) {
+        if self.options.no_vu_connection_reuse {
+            self.http1.close_idle();
+            #[cfg(feature = "http2")]
+            self.http2.close_idle();
         }
+    }
+
+    /// Sends a request by whichever transport its origin takes, and returns when the response's head is there.
+    ///
+    /// A connection that is there already is used; if it turns out to be dead before anything came back, and
+    /// repeating the request can do nothing twice, it is sent once more, on a fresh connection.
+    pub(super) async fn carry(
+        &self,
+        request: &TransportRequest<'_>,
+        trace: &Trace,
+    ) -> Result<TransportResponse, Failure> {
+        if let Some(result) = on_idle(&self.http1, request, trace).await {
+            return result;
+        }
+        // In boxes, so that a virtual user's future has no room for what happens once.
+        #[cfg(feature = "http2")]
+        if let Some(result) = Box::pin(on_idle(&self.http2, request, trace)).await {
+            return result;
+        }
+        // Who begins at the same time as others waits for the connection that one of them makes.
+        #[cfg(feature = "http2")]
+        let turn = Box::pin(self.http2.turn(request.target)).await;
+        #[cfg(feature = "http2")]
+        if turn.is_none()
+            && let Some(result) = Box::pin(on_idle(&self.http2, request, trace)).await
+        {
+            return result;
+        }
+        let established = Box::pin(self.connector.establish(request.target, Purpose::Http, trace)).await?;
+        #[cfg(feature = "http2")]
+        if established.is_http2 {
+            let exchange = async {
+                let connection = self.http2.open(request.target, established).await?;
+                drop(turn);
+                let sent = self.http2.exchange(connection, request, trace).await;
+                sent.map_err(|attempt| attempt.failure)
+            };
+            return Box::pin(exchange).await;
+        }
+        #[cfg(feature = "http2")]
+        if let Some(turn) = turn {
+            self.http2.is_http1(request.target, turn);
+        }
+        on_new(&self.http1, established, request, trace).await
+    }
+
+    /// Keeps the cookies that are there now: [`reset_cookies`](Self::reset_cookies) goes back to them.
+    pub fn keep_cookies(&self) {
+        self.cookies.keep();
+    }
+
+    /// Forgets all cookies but those that were [kept](Self::keep_cookies), if each iteration is a new visitor:
+    /// [`HttpOptions::cookies`].
+    pub fn reset_cookies(&self) {
+        self.cookies.reset();
     }
 
     /// Keeps the cookies of a response.
     pub(super) fn store_cookies(&self, target: &Target, headers: &HeaderMap) {
-        for value in headers.get_all(SET_COOKIE) {
-            self.touched.set(true);
-            if let Ok(value) = value.to_str() {
-                // A cookie that may not be set here (RFC 6265, section 5.3) is ignored, as browsers do.
-                let _ = self.cookies.borrow_mut().parse(value, &target.url);
-            }
-        }
+        self.cookies.store(target, headers);
     }
 
     /// The `Cookie` header for a target: the jar's cookies and those of the request, which win.
     pub(super) fn cookie_header(&self, target: &Target, own: &[(String, String)]) -> Option<String> {
-        let cookies = self.cookies.borrow();
-        let kept = cookies.get_request_values(&target.url);
-        let kept = kept.filter(|(name, _)| own.iter().all(|(other, _)| other != name));
-        let mut header = String::new();
-        for (name, value) in kept.chain(own.iter().map(|(name, value)| (name.as_str(), value.as_str()))) {
-            if !header.is_empty() {
-                header.push_str("; ");
-            }
-            header.push_str(name);
-            header.push('=');
-            header.push_str(value);
-        }
-        (!header.is_empty()).then_some(header)
+        self.cookies.header(target, own)
     }
+}
+
+/// Sends a request on a connection that is there; `None` if there is none, or it was dead.
+async fn on_idle<T: Transport>(
+    transport: &T,
+    request: &TransportRequest<'_>,
+    trace: &Trace,
+) -> Option<Result<TransportResponse, Failure>> {
+    let connection = poll_fn(|cx| Poll::Ready(transport.idle(request.target, cx))).await?;
+    match transport.exchange(connection, request, trace).await {
+        Ok(response) => Some(Ok(response)),
+        Err(attempt) if attempt.may_repeat(request.method) => {
+            trace.start_over();
+            None
+        }
+        Err(attempt) => Some(Err(attempt.failure)),
+    }
+}
+
+/// Sends a request on a new connection.
+async fn on_new<T: Transport>(
+    transport: &T,
+    established: super::connect::Established,
+    request: &TransportRequest<'_>,
+    trace: &Trace,
+) -> Result<TransportResponse, Failure> {
+    let connection = transport.open(request.target, established).await?;
+    transport.exchange(connection, request, trace).await.map_err(|attempt| attempt.failure)
 }
 
 impl fmt::Debug for HttpClient {
@@ -110,6 +212,30 @@ impl Http {
     #[must_use]
     pub fn new(client: Rc<HttpClient>, recorder: Rc<dyn RecordExchange>) -> Self {
         Self { client, recorder }
+    }
+
+    /// The cookies of the virtual user, to be read and changed.
+    #[must_use]
+    pub fn cookies(&self) -> CookieJar {
+        CookieJar::new(Rc::clone(&self.client))
+    }
+
+    /// Which statuses count as success from now on, for requests of this virtual user that have no
+    /// [`expected_status`](RequestBuilder::expected_status) of their own, in this and later iterations: k6's
+    /// `setResponseCallback`. A number, a range, a list, or a function; by default 200 to 399.
+    ///
+    /// A redirect that was followed is always expected, and so is the challenge that
+    /// `digest_auth` answers. `|_| true` takes whatever comes back as expected, and is
+    /// what comes nearest to k6's `null`: `http_req_failed` is still recorded, and then tells of requests that got no
+    /// response.
+    ///
+    /// ```
+    /// # fn expect(vu: &mut loadtest_runtime::Vu) {
+    /// vu.http().set_expected_statuses(|status| matches!(status, 200 | 201 | 404 | 500..=503));
+    /// # }
+    /// ```
+    pub fn set_expected_statuses(&self, expected: impl ExpectedStatus) {
+        self.client.expect_statuses(expected);
     }
 
     /// A GET request. A URL that cannot be used is reported, and recorded, when the request is sent.

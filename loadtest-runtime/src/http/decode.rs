@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::error::Failure;
-use ::http::HeaderMap;
+use super::headers::ResponseHeaders;
 
 /// What is asked for, unless a request asks for something itself.
 #[cfg(feature = "compression")]
@@ -17,20 +17,20 @@ pub(super) const ACCEPT_ENCODING: Option<&str> = None;
 /// The body without its content encodings.
 #[cfg(not(feature = "compression"))]
 #[expect(clippy::unnecessary_wraps, reason = "the same signature as with the feature `compression`")]
-pub(super) fn decode(body: Bytes, _headers: &HeaderMap, _limit: u64) -> Result<Bytes, Failure> {
+pub(super) fn decode(body: Bytes, _headers: &ResponseHeaders, _limit: u64) -> Result<Bytes, Failure> {
     Ok(body)
 }
 
 /// The body without its content encodings.
 #[cfg(feature = "compression")]
-pub(super) fn decode(mut body: Bytes, headers: &HeaderMap, limit: u64) -> Result<Bytes, Failure> {
+pub(super) fn decode(mut body: Bytes, headers: &ResponseHeaders, limit: u64) -> Result<Bytes, Failure> {
     use ::http::header::CONTENT_ENCODING;
 
-    if body.is_empty() || !headers.contains_key(CONTENT_ENCODING) {
+    if body.is_empty() || !headers.is_encoded {
         return Ok(body);
     }
     let mut encodings = Vec::new();
-    for value in headers.get_all(CONTENT_ENCODING) {
+    for value in headers.map().get_all(CONTENT_ENCODING) {
         let Ok(value) = value.to_str() else { return Ok(body) };
         encodings.extend(value.split(',').map(|encoding| encoding.trim().to_ascii_lowercase()));
     }

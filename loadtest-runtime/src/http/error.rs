@@ -23,6 +23,12 @@ pub enum ErrorKind {
     Dns,
     /// The resolver knows no address of that name.
     HostNotFound,
+    /// The address is among those that nothing is sent to (`block_ips`).
+    BlockedIp,
+    /// The name is among those that nothing is sent to (`block_hostnames`).
+    BlockedHostname,
+    /// The host is not among those that requests may go to (`allow`).
+    NotAllowed,
     /// No connection, for a reason other than the two below (no route, no local port left).
     ConnectFailed,
     /// No connection within `connect_timeout`.
@@ -53,8 +59,14 @@ pub enum ErrorKind {
     TooManyRedirects,
     /// The compressed body is broken or too large.
     Decompression,
-    /// An error of the HTTP/2 layer; only a client of the user's own speaks HTTP/2.
+    /// An error of the HTTP/2 layer, for a reason other than the three below.
     Http2,
+    /// The server gave the HTTP/2 connection up (`GOAWAY`), with this error code (RFC 9113, section 7).
+    Http2GoAway(u8),
+    /// An HTTP/2 stream was reset, with this error code.
+    Http2Stream(u8),
+    /// The server broke the rules of HTTP/2, and the connection was closed with this error code.
+    Http2Connection(u8),
     /// [`error_for_status`](super::Response::error_for_status) on a 4xx or 5xx response.
     Status,
     /// The body is not what the test asked for: not UTF-8, not the expected JSON.
@@ -72,6 +84,8 @@ impl ErrorKind {
             Self::Timeout => 1050,
             Self::Dns => 1100,
             Self::HostNotFound => 1101,
+            Self::BlockedIp => 1110,
+            Self::BlockedHostname => 1111,
             Self::Network => 1200,
             Self::BrokenPipe => 1201,
             Self::ConnectFailed => 1210,
@@ -82,8 +96,12 @@ impl ErrorKind {
             Self::UnknownAuthority => 1310,
             Self::HostnameMismatch => 1311,
             Self::Http2 => 1600,
+            Self::Http2GoAway(code) => http2_code(1610, code),
+            Self::Http2Stream(code) => http2_code(1630, code),
+            Self::Http2Connection(code) => http2_code(1650, code),
             Self::Decompression => 1701,
             Self::InvalidRequest
+            | Self::NotAllowed
             | Self::ConnectionClosed
             | Self::InvalidResponse
             | Self::TooManyRedirects
@@ -101,6 +119,9 @@ impl ErrorKind {
             Self::InvalidRequest => "invalid request",
             Self::Dns => "dns failure",
             Self::HostNotFound => "host not found",
+            Self::BlockedIp => "blocked address",
+            Self::BlockedHostname => "blocked hostname",
+            Self::NotAllowed => "not allowed",
             Self::ConnectFailed => "connect failed",
             Self::ConnectTimeout => "connect timeout",
             Self::ConnectionRefused => "connection refused",
@@ -117,6 +138,9 @@ impl ErrorKind {
             Self::TooManyRedirects => "too many redirects",
             Self::Decompression => "decompression failed",
             Self::Http2 => "http/2 error",
+            Self::Http2GoAway(_) => "http/2 goaway",
+            Self::Http2Stream(_) => "http/2 stream reset",
+            Self::Http2Connection(_) => "http/2 connection error",
             Self::Status => "status",
             Self::Decode => "unexpected body",
             Self::Other => "other",
@@ -124,7 +148,7 @@ impl ErrorKind {
     }
 
     /// What to do about it, where there is a usual thing to do.
-    fn hint(self) -> Option<&'static str> {
+    pub(crate) fn hint(self) -> Option<&'static str> {
         Some(match self {
             Self::InvalidUrl => "write an absolute URL, such as http://127.0.0.1:8080/seats",
             Self::ConnectionRefused => "is the service running, and on this port?",
@@ -146,6 +170,11 @@ impl ErrorKind {
             _ => return None,
         })
     }
+}
+
+/// k6 numbers the error codes of HTTP/2 from the number after the one for "any other"; twenty have room.
+fn http2_code(any: u16, code: u8) -> u16 {
+    if code < 19 { any + 1 + u16::from(code) } else { any }
 }
 
 impl fmt::Display for ErrorKind {
@@ -236,26 +265,30 @@ impl std::error::Error for Error {}
 
 /// A failure before it is known which request it belongs to.
 #[derive(Debug, Clone)]
-pub(super) struct Failure {
-    pub(super) kind: ErrorKind,
+pub(crate) struct Failure {
+    pub(crate) kind: ErrorKind,
     /// The cause in words, without the URL: equal causes give equal texts.
-    pub(super) text: Cow<'static, str>,
+    pub(crate) text: Cow<'static, str>,
     /// A hint better than the one of the kind.
-    pub(super) hint: Option<Cow<'static, str>>,
+    pub(crate) hint: Option<Cow<'static, str>>,
 }
 
 impl Failure {
-    pub(super) fn new(kind: ErrorKind, text: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(kind: ErrorKind, text: impl Into<Cow<'static, str>>) -> Self {
         Self { kind, text: text.into(), hint: None }
     }
 
-    pub(super) fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
     /// An error of an established connection.
-    pub(super) fn from_io(error: &io::Error) -> Self {
+    pub(crate) fn from_io(error: &io::Error) -> Self {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            return super::tls::tls_failure(tls);
+        }
         let kind = match error.kind() {
             io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => ErrorKind::ConnectionReset,
             io::ErrorKind::BrokenPipe | io::ErrorKind::NotConnected => ErrorKind::BrokenPipe,
@@ -267,7 +300,7 @@ impl Failure {
     }
 
     /// An error of `connect`.
-    pub(super) fn from_connect(error: &io::Error) -> Self {
+    pub(crate) fn from_connect(error: &io::Error) -> Self {
         // EMFILE and ENFILE have these numbers on every Unix that Rust supports.
         let out_of_files = cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24));
         let kind = match error.kind() {

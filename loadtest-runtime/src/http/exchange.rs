@@ -2,29 +2,39 @@
 //! exchange on the way is recorded exactly once.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use ::http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION,
-    CONTENT_TYPE, COOKIE, HOST, LOCATION, PROXY_AUTHORIZATION, TRANSFER_ENCODING, USER_AGENT,
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE,
+    COOKIE, HOST, LOCATION, PROXY_AUTHORIZATION, TRANSFER_ENCODING,
 };
 use ::http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use bytes::{Bytes, BytesMut};
-use tokio::time::timeout_at;
+use loadtest_core::metric::tag;
 
 use super::client::Http;
+use super::deadline::Watchdog;
+use super::debug::Answer;
 use super::decode;
 use super::error::{Error, ErrorKind, Failure};
+use super::headers::ResponseHeaders;
 use super::record::{ExchangeRecord, Protocol, RecordExchange, Timings};
 use super::response::Response;
 use super::route;
 use super::status::StatusRule;
 use super::target::Target;
-use super::transport::{BodySource, Sealed, Trace, TransportRequest, TransportResponse};
+use super::transport::{Payload, ResponseBody, Sealed, Trace, TransportRequest, TransportResponse};
+use crate::protocols::{OwnTags, RecordSamples};
+
+/// Times that one request is repeated because its server asks who it is from: at first, and for a nonce that is over.
+#[cfg(feature = "digest")]
+const MAX_CHALLENGES: u32 = 2;
 
 /// How the samples of a request are tagged and judged.
 #[derive(Debug, Default)]
@@ -102,215 +112,401 @@ pub(super) struct Exchange<'a> {
     pub(super) sealed: Sealed,
 }
 
-/// A request that has been checked.
+/// One request, from what a test says about it to the end of its response.
 pub(super) struct Call {
     pub(super) http: Http,
     pub(super) method: Method,
-    pub(super) target: Arc<Target>,
+    /// Where it goes; none if the URL leads nowhere.
+    target: Option<Arc<Target>>,
+    /// That URL.
+    unusable: Box<str>,
+    /// Pairs to be added to the URL's query, encoded.
+    pub(super) query: String,
     pub(super) headers: HeaderMap,
+    /// The content type of the body, unless a header says otherwise.
     pub(super) content_type: Option<HeaderValue>,
     pub(super) cookies: Vec<(String, String)>,
-    pub(super) body: Bytes,
+    pub(super) body: Payload,
     pub(super) timeout: Duration,
     pub(super) redirects: usize,
-    pub(super) accept_encoding: bool,
+    pub(super) discard: bool,
+    accept_encoding: bool,
     pub(super) tagging: Tagging,
+    /// The first mistake in what the test says.
+    pub(super) failure: Option<Failure>,
+    /// What few requests have.
+    #[cfg(any(feature = "compression", feature = "digest"))]
+    extras: Option<Box<Extras>>,
+    /// The number by which the exchange is shown, if it is.
+    shown: Cell<u64>,
+    /// Of the exchange that runs, or of the last one.
+    trace: Trace,
+}
+
+/// What few requests have, so that the others have no room for it.
+#[cfg(any(feature = "compression", feature = "digest"))]
+#[derive(Default)]
+pub(super) struct Extras {
+    /// The encodings that the body is to be compressed by.
+    #[cfg(feature = "compression")]
+    pub(super) compression: Option<Box<str>>,
+    /// Who it is from, for servers that ask by HTTP Digest authentication.
+    #[cfg(feature = "digest")]
+    pub(super) digest: Option<super::digest::Credentials>,
 }
 
 impl Call {
+    pub(super) fn new(http: Http, method: Method, url: &str, target: Result<Arc<Target>, Failure>) -> Self {
+        let options = &http.client.options;
+        let (timeout, redirects, discard) =
+            (options.timeout, options.max_redirects, options.discard_response_bodies);
+        let (target, unusable, failure) = match target {
+            Ok(target) => (Some(target), Box::default(), None),
+            Err(failure) => (None, url.into(), Some(failure)),
+        };
+        let expected = http.client.expected.borrow().clone();
+        Self {
+            http,
+            method,
+            target,
+            unusable,
+            query: String::new(),
+            headers: HeaderMap::new(),
+            content_type: None,
+            cookies: Vec::new(),
+            body: Payload::default(),
+            timeout,
+            redirects,
+            discard,
+            accept_encoding: true,
+            tagging: Tagging { expected, ..Tagging::default() },
+            failure,
+            #[cfg(any(feature = "compression", feature = "digest"))]
+            extras: None,
+            shown: Cell::default(),
+            trace: Trace::default(),
+        }
+    }
+
+    /// The URL, whether it can be used or not.
+    pub(super) fn url(&self) -> &str {
+        self.target.as_ref().map_or(&*self.unusable, |target| target.url.as_str())
+    }
+
+    /// Keeps a mistake, if it is the first.
+    pub(super) fn invalid(&mut self, text: impl Into<Cow<'static, str>>) {
+        self.fail(Failure::new(ErrorKind::InvalidRequest, text));
+    }
+
+    /// Keeps a mistake, if it is the first.
+    pub(super) fn fail(&mut self, failure: Failure) {
+        self.failure.get_or_insert(failure);
+    }
+
+    /// What few requests have.
+    #[cfg(any(feature = "compression", feature = "digest"))]
+    pub(super) fn extras(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_default()
+    }
+
+    /// Scheme, host and port; empty if the URL leads nowhere.
+    pub(super) fn origin(&self) -> String {
+        let target = self.target.as_ref();
+        target.map(|target| target.url[..url::Position::BeforePath].to_owned()).unwrap_or_default()
+    }
+
     /// Sends the request, follows redirects, and returns when the head of the last response is there.
-    pub(super) async fn open(mut self) -> Result<OpenResponse, Error> {
-        let now = tokio::time::Instant::now();
+    pub(super) async fn open(mut self: Box<Self>, accept_encoding: bool) -> Result<OpenResponse, Error> {
+        self.accept_encoding = accept_encoding;
+        let mut target = self.checked()?;
         // A timeout beyond what an instant can hold is none; thirty years stand for it.
-        let far = now + Duration::from_secs(30 * 365 * 86400);
-        let mut deadline = now.checked_add(self.timeout).unwrap_or(far);
+        let far = Duration::from_secs(30 * 365 * 86400);
+        let mut limit = self.timeout.min(far);
+        let mut deadline = None;
         let mut followed = 0;
+        #[cfg(feature = "digest")]
+        let mut challenges = 0;
         loop {
             // Waiting for a turn takes nothing of the time that the service has.
-            deadline = deadline.checked_add(self.turn().await).unwrap_or(far);
-            let open = self.exchange(deadline).await?;
-            let Some(location) = open.redirect() else { return Ok(open.with(self)) };
-            if self.redirects == 0 {
-                return Ok(open.with(self));
+            limit += self.turn(&target).await;
+            self.trace = Trace::start();
+            #[cfg(feature = "digest")]
+            let answered = self.answer(&target);
+            let begin = *deadline.get_or_insert_with(|| self.trace.began());
+            let head = self.exchange(&target, (begin + limit).into()).await?;
+            #[cfg(feature = "digest")]
+            if challenges < MAX_CHALLENGES && self.is_challenged(&target, &head, answered) {
+                challenges += 1;
+                let mut open = OpenResponse::new(self, Arc::clone(&target), head);
+                if let Err(failure) = open.read_body(true).await {
+                    return Err(open.fail(failure));
+                }
+                open.record(None, true);
+                self = open.call;
+                continue;
             }
+            let Some(location) = head.redirect().filter(|_| self.redirects > 0) else {
+                return Ok(OpenResponse::new(self, target, head));
+            };
             let next = if followed == self.redirects {
                 let text = format!("stopped after {followed} redirects");
                 Err(Failure::new(ErrorKind::TooManyRedirects, text))
             } else {
-                self.target.join(&location).map(Arc::new)
+                target.join(&location).map(Arc::new)
             };
-            let status = open.status;
-            let mut open = open.with(self);
+            let status = head.status;
+            let mut open = OpenResponse::new(self, Arc::clone(&target), head);
             // Read to its end, so that the connection can be used again.
             let drained = open.read_body(true).await;
             match drained.and(next) {
                 Ok(next) => {
                     open.record(None, true);
                     self = open.call;
-                    self.follow(status, next);
+                    self.follow(status, &target, &next);
+                    target = next;
                     followed += 1;
+                    #[cfg(feature = "digest")]
+                    {
+                        challenges = 0;
+                    }
                 }
                 Err(failure) => return Err(open.fail(failure)),
             }
         }
     }
 
+    /// Checks the request as a whole, and says where it goes. A mistake is recorded here.
+    fn checked(&mut self) -> Result<Arc<Target>, Error> {
+        #[cfg(feature = "compression")]
+        if let Some(encodings) = self.extras.as_mut().and_then(|extras| extras.compression.take()) {
+            self.compress(&encodings);
+        }
+        if !self.headers.is_empty()
+            && let Some(length) = self.headers.remove(CONTENT_LENGTH)
+            && length.to_str().ok().and_then(|text| text.parse().ok()) != self.body.length()
+        {
+            self.invalid(format!("the header content-length {length:?} is not the length of the body"));
+        }
+        if let Some(content_type) = self.content_type.take() {
+            self.headers.entry(CONTENT_TYPE).or_insert(content_type);
+        }
+        if let Some(target) = &self.target
+            && !self.query.is_empty()
+        {
+            match target.with_query(&self.query) {
+                Ok(target) => self.target = Some(Arc::new(target)),
+                Err(failure) => _ = self.failure.get_or_insert(failure),
+            }
+        }
+        match (self.target.take(), self.failure.take()) {
+            (Some(target), None) => Ok(target),
+            (target, failure) => {
+                let failure = failure.unwrap_or_else(|| Failure::new(ErrorKind::InvalidUrl, "invalid url"));
+                let url = target.as_ref().map_or(&*self.unusable, |target| target.url.as_str());
+                let name = target.as_ref().map(|target| &*target.name);
+                Err(self.tagging.reject(&*self.http.recorder, &self.method, url, name, failure))
+            }
+        }
+    }
+
+    /// Compresses the body.
+    #[cfg(feature = "compression")]
+    fn compress(&mut self, encodings: &str) {
+        let encoded = match &self.body {
+            Payload::Bytes(body) => super::encode::encode(encodings, body),
+            Payload::Upload(_) => {
+                let text = "a body that is read while it is sent cannot be compressed";
+                Err(Failure::new(ErrorKind::InvalidRequest, text).with_hint("send it as bytes, or as it is"))
+            }
+        };
+        match encoded {
+            Ok(_) if self.headers.contains_key(CONTENT_ENCODING) => {
+                self.invalid("the body is to be compressed, and has a content-encoding header of its own");
+            }
+            Ok(_) if self.body.length() == Some(0) => {}
+            Ok((body, encodings)) => {
+                self.body = Payload::Bytes(body);
+                self.headers.insert(CONTENT_ENCODING, encodings);
+            }
+            Err(failure) => self.fail(failure),
+        }
+    }
+
+    /// Says who the request is from, if the server has asked; whether it does.
+    #[cfg(feature = "digest")]
+    fn answer(&mut self, target: &Target) -> bool {
+        let Some(credentials) = self.extras.as_ref().and_then(|extras| extras.digest.as_ref()) else {
+            return false;
+        };
+        let uri = target.path_and_query.as_str();
+        let asked = super::digest::Asked { method: self.method.as_str(), uri, body: &self.body };
+        match self.http.client.digest.answer(target, credentials, &asked) {
+            Some(answer) => {
+                self.headers.insert(AUTHORIZATION, answer);
+                true
+            }
+            None => {
+                self.headers.remove(AUTHORIZATION);
+                false
+            }
+        }
+    }
+
+    /// Whether a response asks who the request is from, and the next one can say so.
+    #[cfg(feature = "digest")]
+    fn is_challenged(&self, target: &Target, head: &Head, answered: bool) -> bool {
+        let credentials = self.extras.as_ref().and_then(|extras| extras.digest.as_ref());
+        let sessions = &self.http.client.digest;
+        head.status == StatusCode::UNAUTHORIZED
+            && credentials.is_some_and(|credentials| {
+                sessions.challenged(target, credentials, head.headers.map(), answered, &self.body)
+            })
+    }
+
     /// Waits for the turn of the next exchange.
-    async fn turn(&self) -> Duration {
+    async fn turn(&self, target: &Target) -> Duration {
         let Some(throttle) = &self.http.client.throttle else { return Duration::ZERO };
         let waited = throttle.turn().await;
-        self.tagging.throttled(&*self.http.recorder, &self.target, waited);
+        self.tagging.throttled(&*self.http.recorder, target, waited);
         waited
     }
 
     /// One exchange, up to the head of its response.
-    async fn exchange(&self, deadline: tokio::time::Instant) -> Result<Head, Error> {
+    async fn exchange(&self, target: &Arc<Target>, deadline: tokio::time::Instant) -> Result<Head, Error> {
         let client = &self.http.client;
-        let request = TransportRequest {
-            method: self.method.clone(),
-            target: Arc::clone(&self.target),
-            headers: self.compose_headers(),
-            body: self.body.clone(),
+        let cookie = match self.headers.contains_key(COOKIE) {
+            true => None,
+            false => client.cookie_header(target, &self.cookies),
         };
-        let trace = Trace::start();
-        let under_way = Guard::new(|| self.record_headless(&dropped(&trace), &trace));
-        let sent = timeout_at(deadline, client.transport.send(&request, &trace)).await;
+        let request = TransportRequest {
+            method: &self.method,
+            target,
+            headers: &self.headers,
+            cookie: cookie.as_deref(),
+            accept_encoding: self.accept_encoding,
+            body: &self.body,
+            options: &client.options,
+        };
+        if let Some(debugger) = &client.debugger {
+            self.shown.set(debugger.request(&request));
+        }
+        let mut watchdog = client.timers.watch(deadline);
+        let under_way = Guard::new(|| self.record_headless(&dropped(&self.trace), target));
+        let sent = watchdog.bound(client.carry(&request, &self.trace)).await;
         under_way.disarm();
-        match sent.unwrap_or_else(|_| Err(timed_out(self.timeout, &trace))) {
+        match sent.unwrap_or_else(|| Err(timed_out(self.timeout, &self.trace))) {
             Ok(TransportResponse { status, version, headers, remote_addr, body }) => {
-                client.store_cookies(&self.target, &headers);
-                Ok(Head { status, version, headers, remote_addr, body, trace, deadline })
+                if headers.sets_cookies {
+                    client.store_cookies(target, headers.map());
+                }
+                Ok(Head { status, version, headers, remote_addr, body: Some(body), watchdog })
             }
             Err(failure) => {
-                self.record_headless(&failure, &trace);
-                Err(Error::new(failure, &self.method, self.target.url.as_str(), None))
+                self.record_headless(&failure, target);
+                Err(Error::new(failure, &self.method, target.url.as_str(), None))
             }
         }
     }
 
     /// Records an exchange that ended before the head of its response was there.
-    fn record_headless(&self, failure: &Failure, trace: &Trace) {
+    fn record_headless(&self, failure: &Failure, target: &Target) {
+        if let Some(debugger) = &self.http.client.debugger {
+            debugger.outcome(self.shown.get(), None, Some(failure));
+        }
         let exchange = Exchange {
             method: &self.method,
-            target: &self.target,
+            target,
             head: None,
             failure: Some(failure),
             followed: false,
-            sealed: trace.seal(),
+            sealed: self.trace.seal(),
         };
         self.tagging.record(&*self.http.recorder, &exchange);
     }
 
-    /// The request's headers and those that every request has.
-    fn compose_headers(&self) -> HeaderMap {
-        let client = &self.http.client;
-        let mut headers = self.headers.clone();
-        headers.entry(HOST).or_insert_with(|| self.target.host_header.clone());
-        headers.entry(USER_AGENT).or_insert_with(|| client.options.user_agent.clone());
-        if let Some(encodings) = decode::ACCEPT_ENCODING
-            && self.accept_encoding
-        {
-            headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static(encodings));
-        }
-        if let Some(authorization) = &self.target.authorization {
-            headers.entry(AUTHORIZATION).or_insert_with(|| authorization.clone());
-        }
-        if let Some(content_type) = &self.content_type {
-            headers.entry(CONTENT_TYPE).or_insert_with(|| content_type.clone());
-        }
-        if !headers.contains_key(COOKIE)
-            && let Some(cookies) = client.cookie_header(&self.target, &self.cookies)
-            && let Ok(cookies) = HeaderValue::try_from(cookies)
-        {
-            headers.insert(COOKIE, cookies);
-        }
-        // A method that usually has a body says so if it has none (RFC 9110, section 8.6).
-        if self.body.is_empty() && [Method::POST, Method::PUT, Method::PATCH].contains(&self.method) {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        }
-        headers
-    }
-
     /// Makes this the request that a redirect asks for (RFC 9110, section 15.4, as browsers do it).
-    fn follow(&mut self, status: StatusCode, next: Arc<Target>) {
+    fn follow(&mut self, status: StatusCode, from: &Target, to: &Target) {
         let keeps_method = matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
         if !keeps_method {
             if self.method != Method::HEAD {
                 self.method = Method::GET;
             }
-            self.body = Bytes::new();
-            self.content_type = None;
+            self.body = Payload::default();
             for name in
                 [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, TRANSFER_ENCODING]
             {
                 self.headers.remove(name);
             }
         }
-        if !next.same_origin(&self.target) {
+        if !to.same_origin(from) {
             // What is meant for one service must not reach another.
             for name in [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, HOST] {
                 self.headers.remove(name);
             }
             self.cookies.clear();
+            #[cfg(feature = "digest")]
+            if let Some(extras) = &mut self.extras {
+                extras.digest = None;
+            }
         }
-        self.target = next;
     }
 }
 
 /// The head of a response, its body unread.
-struct Head {
-    status: StatusCode,
-    version: Version,
-    headers: HeaderMap,
-    remote_addr: SocketAddr,
-    body: Box<dyn BodySource>,
-    trace: Rc<Trace>,
-    deadline: tokio::time::Instant,
+pub(super) struct Head {
+    pub(super) status: StatusCode,
+    pub(super) version: Version,
+    pub(super) headers: ResponseHeaders,
+    pub(super) remote_addr: Option<SocketAddr>,
+    /// `None` when the body is at its end.
+    body: Option<ResponseBody>,
+    watchdog: Watchdog,
 }
 
 impl Head {
     /// Where the response redirects to.
     fn redirect(&self) -> Option<HeaderValue> {
         let redirects = matches!(self.status.as_u16(), 301 | 302 | 303 | 307 | 308);
-        redirects.then(|| self.headers.get(LOCATION).cloned()).flatten()
-    }
-
-    fn with(self, call: Call) -> OpenResponse {
-        let Self { status, version, headers, remote_addr, body, trace, deadline } = self;
-        OpenResponse { call, status, version, headers, remote_addr, body: Some(body), trace, deadline }
+        redirects.then(|| self.headers.map().get(LOCATION).cloned()).flatten()
     }
 }
 
 /// A response whose body has not been read, and whose exchange has not been recorded.
 pub(super) struct OpenResponse {
-    call: Call,
-    pub(super) status: StatusCode,
-    pub(super) version: Version,
-    pub(super) headers: HeaderMap,
-    pub(super) remote_addr: SocketAddr,
-    /// `None` when the body is at its end.
-    body: Option<Box<dyn BodySource>>,
-    trace: Rc<Trace>,
-    deadline: tokio::time::Instant,
+    call: Box<Call>,
+    target: Arc<Target>,
+    pub(super) head: Head,
 }
 
 impl OpenResponse {
+    fn new(call: Box<Call>, target: Arc<Target>, head: Head) -> Self {
+        Self { call, target, head }
+    }
+
     /// Reads the body, records the exchange, and makes it a response.
-    pub(super) async fn collect(mut self, discard: bool) -> Result<Response, Error> {
+    pub(super) async fn collect(mut self) -> Result<Response, Error> {
         let limit = self.call.http.client.options.max_decoded_body;
-        let body = self.read_body(discard).await;
-        match body.and_then(|body| decode::decode(body, &self.headers, limit)) {
+        let body = match &mut self.head.body {
+            Some(ResponseBody::Whole(whole)) => Ok(std::mem::take(whole)),
+            _ => self.read_body(self.call.discard).await,
+        };
+        let body = match self.call.discard {
+            true => body.map(|_| Bytes::new()),
+            false => body.and_then(|body| decode::decode(body, &self.head.headers, limit)),
+        };
+        match body {
             Ok(body) => {
-                self.record(None, false);
+                self.record_with((!self.call.discard).then_some(&body), None, false);
+                let Head { status, version, headers, remote_addr, .. } = self.head;
                 Ok(Response {
                     method: self.call.method,
-                    target: self.call.target,
-                    status: self.status,
-                    version: self.version,
-                    headers: self.headers,
+                    target: self.target,
+                    status,
+                    version,
+                    headers,
                     body,
-                    timings: self.trace.seal().timings,
-                    remote_addr: Some(self.remote_addr),
+                    timings: self.call.trace.seal().timings,
+                    remote_addr,
                 })
             }
             Err(failure) => Err(self.fail(failure)),
@@ -319,12 +515,25 @@ impl OpenResponse {
 
     /// The next chunk; `None` after the last.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
-        let Some(body) = &mut self.body else { return Ok(None) };
-        let next = timeout_at(self.deadline, poll_fn(|cx| body.poll_chunk(cx))).await;
-        let next = next.unwrap_or_else(|_| Some(Err(timed_out(self.call.timeout, &self.trace))));
+        let Self { call, head, .. } = self;
+        let next = poll_fn(|cx| {
+            let chunk = match &mut head.body {
+                None => Poll::Ready(None),
+                Some(ResponseBody::Whole(whole)) => {
+                    let whole = std::mem::take(whole);
+                    Poll::Ready((!whole.is_empty()).then_some(Ok(whole)))
+                }
+                Some(ResponseBody::Source(source)) => source.poll_chunk(cx, &call.trace),
+            };
+            if chunk.is_ready() {
+                return chunk;
+            }
+            head.watchdog.poll(cx).map(|()| Some(Err(timed_out(call.timeout, &call.trace))))
+        });
+        let next = next.await;
         if !matches!(next, Some(Ok(_))) {
             // Whatever is left of the connection goes with the body.
-            self.body = None;
+            self.head.body = None;
         }
         next.transpose()
     }
@@ -357,15 +566,26 @@ impl OpenResponse {
 
     /// Records the exchange. `followed` says that it is a redirect that is being followed.
     pub(super) fn record(&self, failure: Option<&Failure>, followed: bool) {
+        self.record_with(None, failure, followed);
+    }
+
+    /// Records the exchange, whose body is shown if exchanges are.
+    fn record_with(&self, body: Option<&Bytes>, failure: Option<&Failure>, followed: bool) {
+        let call = &self.call;
+        if let Some(debugger) = &call.http.client.debugger {
+            let Head { status, version, headers, .. } = &self.head;
+            let answer = Answer { status: *status, version: *version, headers: headers.map(), body };
+            debugger.outcome(call.shown.get(), Some(&answer), failure);
+        }
         let exchange = Exchange {
-            method: &self.call.method,
-            target: &self.call.target,
-            head: Some((self.status, self.version)),
+            method: &call.method,
+            target: &self.target,
+            head: Some((self.head.status, self.head.version)),
             failure,
             followed,
-            sealed: self.trace.seal(),
+            sealed: call.trace.seal(),
         };
-        self.call.tagging.record(&*self.call.http.recorder, &exchange);
+        call.tagging.record(&*call.http.recorder, &exchange);
     }
 
     /// Records the exchange as failed.
@@ -375,16 +595,24 @@ impl OpenResponse {
     }
 
     pub(super) fn error(&self, failure: Failure) -> Error {
-        Error::new(failure, &self.call.method, self.url(), Some(self.status.as_u16()))
+        Error::new(failure, &self.call.method, self.url(), Some(self.head.status.as_u16()))
     }
 
     pub(super) fn url(&self) -> &str {
-        self.call.target.url.as_str()
+        self.target.url.as_str()
+    }
+
+    /// Where samples of what the body holds go, with the tags of the request.
+    pub(super) fn samples(&self) -> Option<(Rc<dyn RecordSamples>, OwnTags)> {
+        let Call { http, tagging, .. } = &*self.call;
+        let name = tagging.name.as_deref().unwrap_or(&self.target.name);
+        let tags = OwnTags::new(&tagging.tags).with(tag::NAME, name);
+        http.recorder.samples().map(|samples| (samples, tags))
     }
 
     /// The phases so far; final once the body is at its end.
     pub(super) fn finished_timings(&self) -> Option<Timings> {
-        self.body.is_none().then(|| self.trace.seal().timings)
+        self.head.body.is_none().then(|| self.call.trace.seal().timings)
     }
 }
 
@@ -397,7 +625,7 @@ struct Reading<'a> {
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
         if !self.ended {
-            let failure = dropped(&self.open.trace);
+            let failure = dropped(&self.open.call.trace);
             self.open.record(Some(&failure), false);
         }
     }

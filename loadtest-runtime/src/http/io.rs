@@ -1,80 +1,116 @@
-//! The streams below hyper: [`Counted`] counts what crosses the socket, [`HyperIo`] stamps when.
+//! What bytes go through: a [`Socket`] below, [`Counted`] around it, and a [`Stream`], plain or TLS, on top.
 //!
-//! Counting happens below TLS, so that the bytes are those of the wire; stamping happens above it, so that a
-//! session ticket, which a server sends unasked, is not taken for the first byte of a response.
+//! Counting happens below TLS, so that the bytes are those of the wire.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::Instant;
-
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
 
-use super::transport::Stamps;
-
-/// The most that one read takes.
-const READ_BUFFER: usize = 32 * 1024;
-
-thread_local! {
-    // hyper's buffer can be filled in place only by unsafe code. One buffer per thread costs a copy that stays
-    // in the cache, and saves one buffer per connection.
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BUFFER].into_boxed_slice());
-}
-
-/// What one connection has seen since it was last taken from the pool.
+/// The bytes that crossed one socket since it was opened.
 #[derive(Debug, Default)]
-pub(super) struct Meter {
+pub(crate) struct Traffic {
     sent: Cell<u64>,
     received: Cell<u64>,
-    stamps: Cell<Stamps>,
 }
 
-impl Meter {
-    pub(super) fn sent(&self) -> u64 {
+impl Traffic {
+    pub(crate) fn sent(&self) -> u64 {
         self.sent.get()
     }
 
-    pub(super) fn received(&self) -> u64 {
+    pub(crate) fn received(&self) -> u64 {
         self.received.get()
     }
 
-    pub(super) fn stamps(&self) -> Stamps {
-        self.stamps.get()
-    }
-
-    pub(super) fn forget_stamps(&self) {
-        self.stamps.take();
-    }
-
-    /// Starts anew for another exchange.
-    pub(super) fn reset(&self) {
-        self.sent.set(0);
-        self.received.set(0);
-        self.stamps.take();
+    /// Adds bytes that crossed a socket which several exchanges share.
+    #[cfg(feature = "http2")]
+    pub(super) fn add(&self, sent: u64, received: u64) {
+        self.sent.set(self.sent.get() + sent);
+        self.received.set(self.received.get() + received);
     }
 }
 
-/// A TCP stream that counts its bytes.
+/// A connection of the operating system.
 #[derive(Debug)]
-pub(super) struct Counted {
-    stream: TcpStream,
-    meter: Rc<Meter>,
+pub(crate) enum Socket {
+    /// TCP.
+    Tcp(TcpStream),
+    /// A socket of the file system.
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+/// A socket that counts its bytes.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    socket: Socket,
+    traffic: Rc<Traffic>,
 }
 
 impl Counted {
-    pub(super) fn new(stream: TcpStream, meter: Rc<Meter>) -> Self {
-        Self { stream, meter }
+    pub(crate) fn new(socket: Socket) -> Self {
+        Self { socket, traffic: Rc::default() }
+    }
+
+    /// The count, which outlives the socket.
+    pub(crate) fn traffic(&self) -> &Rc<Traffic> {
+        &self.traffic
     }
 
     fn wrote(&self, result: &io::Result<usize>) {
         if let Ok(count) = result {
-            self.meter.sent.set(self.meter.sent.get() + *count as u64);
+            self.traffic.sent.set(self.traffic.sent.get() + *count as u64);
         }
     }
+}
+
+/// A plain or TLS stream.
+pub(crate) enum Stream {
+    /// As it is.
+    Plain(Counted),
+    /// Within TLS.
+    #[cfg(feature = "tls")]
+    Tls(Box<tokio_rustls::client::TlsStream<Counted>>),
+}
+
+impl Stream {
+    /// What crossed the socket.
+    pub(crate) fn traffic(&self) -> &Rc<Traffic> {
+        match self {
+            Stream::Plain(counted) => counted.traffic(),
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => stream.get_ref().0.traffic(),
+        }
+    }
+}
+
+/// Calls a method of whichever socket it is.
+macro_rules! with_socket {
+    ($self:ident, $socket:ident => $call:expr) => {
+        match &mut $self.socket {
+            Socket::Tcp($socket) => $call,
+            #[cfg(unix)]
+            Socket::Unix($socket) => $call,
+        }
+    };
+}
+
+/// Calls a method of whichever stream it is.
+macro_rules! with_stream {
+    ($self:ident, $stream:ident => $call:expr) => {
+        match $self.get_mut() {
+            Stream::Plain($stream) => $call,
+            #[cfg(feature = "tls")]
+            Stream::Tls($stream) => $call,
+        }
+    };
 }
 
 impl AsyncRead for Counted {
@@ -84,16 +120,16 @@ impl AsyncRead for Counted {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        ready!(with_socket!(self, socket => Pin::new(socket).poll_read(cx, buf)))?;
         let count = (buf.filled().len() - before) as u64;
-        self.meter.received.set(self.meter.received.get() + count);
+        self.traffic.received.set(self.traffic.received.get() + count);
         Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Counted {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let result = ready!(Pin::new(&mut self.stream).poll_write(cx, buf));
+        let result = ready!(with_socket!(self, socket => Pin::new(socket).poll_write(cx, buf)));
         self.wrote(&result);
         Poll::Ready(result)
     }
@@ -103,112 +139,56 @@ impl AsyncWrite for Counted {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs));
+        let result = ready!(with_socket!(self, socket => Pin::new(socket).poll_write_vectored(cx, bufs)));
         self.wrote(&result);
         Poll::Ready(result)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        with_socket!(self, socket => Pin::new(socket).poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        with_socket!(self, socket => Pin::new(socket).poll_shutdown(cx))
     }
 }
 
-/// A plain or TLS stream.
-pub(super) enum Stream {
-    Plain(Counted),
-    #[cfg(feature = "tls")]
-    Tls(Box<tokio_rustls::client::TlsStream<Counted>>),
-}
-
-/// The stream in hyper's terms, with the stamps of an exchange.
-pub(super) struct HyperIo {
-    stream: Stream,
-    meter: Rc<Meter>,
-}
-
-impl HyperIo {
-    pub(super) fn new(stream: Stream, meter: Rc<Meter>) -> Self {
-        Self { stream, meter }
-    }
-
-    fn wrote(&self, result: &io::Result<usize>) {
-        if matches!(result, Ok(1..)) {
-            self.meter.stamps.set(Stamps { last_write: Some(Instant::now()), ..self.meter.stamps.get() });
-        }
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        with_stream!(self, stream => Pin::new(stream).poll_read(cx, buf))
     }
 }
 
-/// Calls a method of whichever stream it is.
-macro_rules! with_stream {
-    ($self:ident, $stream:ident => $call:expr) => {
-        match &mut $self.stream {
-            Stream::Plain($stream) => $call,
-            #[cfg(feature = "tls")]
-            Stream::Tls($stream) => $call,
-        }
-    };
-}
-
-impl hyper::rt::Read for HyperIo {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut target: hyper::rt::ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        SCRATCH.with_borrow_mut(|scratch| {
-            let room = scratch.len().min(target.remaining());
-            let mut buf = ReadBuf::new(&mut scratch[..room]);
-            ready!(with_stream!(self, stream => Pin::new(stream).poll_read(cx, &mut buf)))?;
-            if !buf.filled().is_empty() {
-                let stamps = self.meter.stamps.get();
-                if stamps.first_read.is_none() {
-                    self.meter.stamps.set(Stamps { first_read: Some(Instant::now()), ..stamps });
-                }
-                target.put_slice(buf.filled());
-            }
-            Poll::Ready(Ok(()))
-        })
-    }
-}
-
-impl hyper::rt::Write for HyperIo {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let result = ready!(with_stream!(self, stream => Pin::new(stream).poll_write(cx, buf)));
-        self.wrote(&result);
-        Poll::Ready(result)
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        with_stream!(self, stream => Pin::new(stream).poll_write(cx, buf))
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = ready!(with_stream!(self, stream => Pin::new(stream).poll_write_vectored(cx, bufs)));
-        self.wrote(&result);
-        Poll::Ready(result)
+        with_stream!(self, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.stream {
+        match self {
             Stream::Plain(stream) => stream.is_write_vectored(),
             #[cfg(feature = "tls")]
             Stream::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         with_stream!(self, stream => Pin::new(stream).poll_flush(cx))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         with_stream!(self, stream => Pin::new(stream).poll_shutdown(cx))
     }
 }

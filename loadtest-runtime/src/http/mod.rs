@@ -10,8 +10,9 @@
 //! recorded exchanges equals the number of requests that the service saw plus those that never reached it.
 //! A request whose future is dropped (an iteration that was interrupted) records nothing.
 //!
-//! The module refuses to know metrics, executors or virtual users, takes no lock on the way of a request (name
-//! look-ups, the first https connection of a process and turns that others gave up excepted), and never panics on what a server sends.
+//! The module refuses to know metrics, executors or virtual users, takes no lock on the way of a request (a cookie
+//! jar that a whole test shares, name look-ups, the first https connection of a process and turns that others gave
+//! up excepted), and never panics on what a server sends.
 //!
 //! With a limit to the requests of a test (`rps`), each exchange waits for its turn before its phases begin: the
 //! wait is in none of them and not in the request's time limit, and goes to the [`RecordExchange`] by itself.
@@ -28,13 +29,28 @@
 //! | waiting | | the first byte of the response is read |
 //! | receiving | | the last byte of the body is read |
 
+mod allow;
+mod batch;
 mod client;
+mod connect;
+mod cookies;
+mod deadline;
+mod debug;
 mod decode;
+mod dial;
+#[cfg(feature = "digest")]
+mod digest;
 mod dns;
+#[cfg(feature = "compression")]
+mod encode;
 mod error;
 mod exchange;
-mod hyper_transport;
+mod h1;
+#[cfg(feature = "http2")]
+mod h2;
+mod headers;
 mod io;
+mod multipart;
 mod options;
 #[cfg(feature = "reqwest")]
 mod own_client;
@@ -48,14 +64,26 @@ mod throttle;
 #[cfg(feature = "tls")]
 mod tls;
 mod transport;
+mod upload;
 
 #[cfg(test)]
 mod tests;
 
 pub use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 pub use client::{Http, HttpClient};
+pub use cookies::CookieJar;
+#[cfg(feature = "tower")]
+pub(crate) use dial::route_template;
+pub(crate) use dial::{Address, Dialed, Dialer, shown};
+pub(crate) use error::Failure;
 pub use error::{Error, ErrorKind};
-pub use options::{HttpOptions, RootCertificates};
+pub(crate) use io::{Stream, Traffic};
+pub use multipart::{Multipart, Part};
+pub use options::{
+    AllowedTarget, ClientCertificate, CookiePolicy, Dns, DnsPolicy, DnsSelect, HostAddress, HostPattern,
+    HttpDebug, HttpOptions, HttpSettings, HttpVersion, IpRange, RootCertificates, TargetHost, TlsVersion,
+    TlsVersions,
+};
 #[cfg(feature = "reqwest")]
 pub use own_client::ReqwestHttp;
 pub use record::{ExchangeRecord, Protocol, RecordExchange, Timings};

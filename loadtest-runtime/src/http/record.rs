@@ -2,9 +2,11 @@
 //!
 //! Refuses to own anything: a record borrows from the exchange, so that recording allocates nothing.
 
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::ErrorKind;
+use crate::protocols::RecordSamples;
 
 /// Where finished exchanges go. Implemented by the virtual user; takes no lock and allocates nothing per call.
 pub trait RecordExchange {
@@ -14,6 +16,12 @@ pub trait RecordExchange {
     /// A request with this `name` and these tags waited so long for its turn, and leaves now. Called only where a
     /// limit to the requests of the test is in force, then for every exchange that gets its turn.
     fn throttled(&self, _name: &str, _tags: &[(String, String)], _waited: Duration) {}
+
+    /// Where samples go of what the body of a response holds, server-sent events for example.
+    #[doc(hidden)]
+    fn samples(&self) -> Option<Rc<dyn RecordSamples>> {
+        None
+    }
 }
 
 /// One HTTP exchange; a redirect that was followed is an exchange of its own.

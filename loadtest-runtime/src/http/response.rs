@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use ::http::header::SET_COOKIE;
@@ -11,8 +12,10 @@ use serde::Deserialize;
 
 use super::error::{Error, ErrorKind, Failure};
 use super::exchange::OpenResponse;
-use super::record::Timings;
+use super::headers::ResponseHeaders;
+use super::record::{Protocol, Timings};
 use super::target::Target;
+use crate::protocols::{OwnTags, RecordSamples};
 
 /// The most characters of a body that an error shows.
 const SHOWN: usize = 80;
@@ -24,7 +27,7 @@ pub struct Response {
     pub(super) target: Arc<Target>,
     pub(super) status: StatusCode,
     pub(super) version: Version,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: ResponseHeaders,
     pub(super) body: Bytes,
     pub(super) timings: Timings,
     pub(super) remote_addr: Option<SocketAddr>,
@@ -43,10 +46,16 @@ impl Response {
         self.version
     }
 
+    /// The protocol, as the tag `proto` has it.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.version.into()
+    }
+
     /// The headers, as they came; `content-length` is that of the compressed body.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        &self.headers
+        self.headers.map()
     }
 
     /// The URL that answered, which after redirects is not the one that was asked.
@@ -107,7 +116,7 @@ impl Response {
 
     /// The cookies that this response sets, as name and value.
     pub fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.headers.get_all(SET_COOKIE).iter().filter_map(|value| {
+        self.headers.map().get_all(SET_COOKIE).iter().filter_map(|value| {
             let pair = value.to_str().ok()?.split(';').next()?;
             let (name, value) = pair.split_once('=')?;
             Some((name.trim(), value.trim()))
@@ -160,19 +169,19 @@ impl StreamingResponse {
     /// The status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.open.status
+        self.open.head.status
     }
 
     /// The protocol version.
     #[must_use]
     pub fn version(&self) -> Version {
-        self.open.version
+        self.open.head.version
     }
 
     /// The headers.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        &self.open.headers
+        self.open.head.headers.map()
     }
 
     /// The URL that answered.
@@ -183,8 +192,13 @@ impl StreamingResponse {
 
     /// The address that answered.
     #[must_use]
-    pub fn remote_addr(&self) -> SocketAddr {
-        self.open.remote_addr
+    pub fn remote_addr(&self) -> Option<SocketAddr> {
+        self.open.head.remote_addr
+    }
+
+    /// Where samples of what the body holds go, with the tags of the request; `None` if nothing is measured.
+    pub(crate) fn samples(&self) -> Option<(Rc<dyn RecordSamples>, OwnTags)> {
+        self.open.samples()
     }
 
     /// The phases, once the body is at its end.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::{Range, RangeInclusive};
+use std::rc::Rc;
 
 use ::http::StatusCode;
 
@@ -14,7 +15,7 @@ pub trait ExpectedStatus {
 
 /// A rule over statuses.
 #[doc(hidden)]
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub enum StatusRule {
     /// 200 to 399.
     #[default]
@@ -22,9 +23,9 @@ pub enum StatusRule {
     /// From the first to the last, both included.
     Between(u16, u16),
     /// One of these.
-    OneOf(Vec<u16>),
+    OneOf(Rc<[u16]>),
     /// What the function accepts.
-    Accepts(Box<dyn Fn(u16) -> bool>),
+    Accepts(Rc<dyn Fn(u16) -> bool>),
 }
 
 impl StatusRule {
@@ -80,24 +81,24 @@ impl ExpectedStatus for Range<u16> {
 
 impl<const N: usize> ExpectedStatus for [u16; N] {
     fn into_rule(self) -> StatusRule {
-        StatusRule::OneOf(self.to_vec())
+        StatusRule::OneOf(Rc::new(self))
     }
 }
 
 impl ExpectedStatus for &[u16] {
     fn into_rule(self) -> StatusRule {
-        StatusRule::OneOf(self.to_vec())
+        StatusRule::OneOf(self.into())
     }
 }
 
 impl ExpectedStatus for Vec<u16> {
     fn into_rule(self) -> StatusRule {
-        StatusRule::OneOf(self)
+        StatusRule::OneOf(self.into())
     }
 }
 
 impl<F: Fn(u16) -> bool + 'static> ExpectedStatus for F {
     fn into_rule(self) -> StatusRule {
-        StatusRule::Accepts(Box::new(self))
+        StatusRule::Accepts(Rc::new(self))
     }
 }

@@ -1,10 +1,14 @@
 //! [`Target`]: a URL taken apart once, with all that a request needs of it.
 //!
+//! Besides http and https URLs there are those of sockets of the file system, `http+unix://%2Frun%2Fapp.sock/path`,
+//! whose host is the socket's path, percent-encoded.
+//!
 //! Targets are cached per thread, so that a test which calls the same URLs again parses and allocates nothing.
 //! A test whose URLs never repeat pays one parse per request, as it would without a cache.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ::http::HeaderValue;
@@ -13,15 +17,16 @@ use url::{Host, Position, Url};
 
 use super::error::{ErrorKind, Failure};
 use super::route;
+use crate::hash::BuildQuick;
 
 /// Targets kept per thread. When full, the cache starts anew.
 const CACHED: usize = 1024;
 
 thread_local! {
-    static CACHE: RefCell<HashMap<Box<str>, Arc<Target>>> = RefCell::new(HashMap::new());
+    static CACHE: RefCell<HashMap<Box<str>, Arc<Target>, BuildQuick>> = RefCell::default();
 }
 
-/// An absolute http or https URL, taken apart.
+/// An absolute http, https or http+unix URL, taken apart.
 #[derive(Debug)]
 pub(super) struct Target {
     /// Without credentials and fragment.
@@ -34,6 +39,10 @@ pub(super) struct Target {
     pub(super) host_header: HeaderValue,
     /// Basic authorization from credentials in the URL.
     pub(super) authorization: Option<HeaderValue>,
+    /// The socket of the file system that is connected to, instead of the host.
+    pub(super) unix: Option<PathBuf>,
+    /// The http URL that stands for that of a socket in the cookie jar, which knows no others.
+    cookie_url: Option<Url>,
 }
 
 impl Target {
@@ -56,11 +65,12 @@ impl Target {
 
     /// The target of a parsed URL.
     pub(super) fn new(mut url: Url) -> Result<Self, Failure> {
-        let https = match url.scheme() {
-            "http" => false,
-            "https" => true,
+        let (https, unix) = match url.scheme() {
+            "http" => (false, None),
+            "https" => (true, None),
+            "http+unix" => (false, Some(socket_path(&url)?)),
             other => {
-                let text = format!("invalid url: the scheme `{other}` is not http or https");
+                let text = format!("invalid url: the scheme `{other}` is not http, https or http+unix");
                 return Err(Failure::new(ErrorKind::InvalidUrl, text));
             }
         };
@@ -74,16 +84,25 @@ impl Target {
         let _ = url.set_username("");
         let _ = url.set_password(None);
         url.set_fragment(None);
-        let port = url.port_or_known_default().ok_or_else(|| invalid("no port"))?;
+        if url.path().is_empty() {
+            url.set_path("/");
+        }
+        let default_port = unix.is_some().then_some(80);
+        let port = url.port_or_known_default().or(default_port).ok_or_else(|| invalid("no port"))?;
         if port == 0 {
             return Err(invalid("port 0"));
         }
-        let host_header = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort])
-            .map_err(|_| invalid("the host has characters that a header cannot hold"))?;
+        let host_header = match &unix {
+            Some(_) => Ok(HeaderValue::from_static("localhost")),
+            None => HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort]),
+        };
+        let host_header =
+            host_header.map_err(|_| invalid("the host has characters that a header cannot hold"))?;
         let path_and_query = PathAndQuery::try_from(&url[Position::BeforePath..Position::AfterQuery])
             .map_err(|error| invalid(&error.to_string()))?;
         let name = route::template(url.path());
-        Ok(Self { name, https, port, path_and_query, host_header, authorization, url })
+        let cookie_url = unix.as_deref().map(|path| cookie_url(path, &url)).transpose()?;
+        Ok(Self { name, https, port, path_and_query, host_header, authorization, url, unix, cookie_url })
     }
 
     /// The target with more query pairs, already encoded, at the end.
@@ -123,10 +142,48 @@ impl Target {
         self.url.host().unwrap_or(Host::Domain(""))
     }
 
-    /// Whether both have the same scheme, host and port.
-    pub(super) fn same_origin(&self, other: &Self) -> bool {
-        self.https == other.https && self.port == other.port && self.url.host_str() == other.url.host_str()
+    /// The URL for the cookie jar.
+    pub(super) fn cookie_url(&self) -> &Url {
+        self.cookie_url.as_ref().unwrap_or(&self.url)
     }
+
+    /// Whether both have the same scheme, host and port, or socket.
+    pub(super) fn same_origin(&self, other: &Self) -> bool {
+        self.https == other.https
+            && self.port == other.port
+            && self.unix == other.unix
+            && (self.unix.is_some() || self.url.host_str() == other.url.host_str())
+    }
+}
+
+/// The path that the host of an http+unix URL is.
+fn socket_path(url: &Url) -> Result<PathBuf, Failure> {
+    let invalid = |what: &str| {
+        let failure = Failure::new(ErrorKind::InvalidUrl, format!("invalid url: {what}"));
+        failure.with_hint("write the socket's path percent-encoded: http+unix://%2Frun%2Fapp.sock/path")
+    };
+    let path = percent_decode(url.host_str().unwrap_or_default());
+    if path.is_empty() || path.contains(&0) {
+        return Err(invalid("the host is not the path of a socket"));
+    }
+    if url.port().is_some() {
+        return Err(invalid("a socket of the file system has no port"));
+    }
+    #[cfg(unix)]
+    return Ok(PathBuf::from(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(path)));
+    #[cfg(not(unix))]
+    return String::from_utf8(path).map(PathBuf::from).map_err(|_| invalid("the socket's path is not UTF-8"));
+}
+
+/// A URL whose host no other socket has, with the path and query of `url`.
+fn cookie_url(socket: &Path, url: &Url) -> Result<Url, Failure> {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    // Good for one process, as the jar is.
+    let mut hasher = DefaultHasher::new();
+    socket.hash(&mut hasher);
+    let path = &url[Position::BeforePath..Position::AfterQuery];
+    Url::parse(&format!("http://socket-{:016x}.localhost{path}", hasher.finish()))
+        .map_err(|error| Failure::new(ErrorKind::InvalidUrl, format!("invalid url: {error}")))
 }
 
 /// The value of an `Authorization` header of the scheme Basic (RFC 7617).
@@ -205,6 +262,28 @@ mod tests {
         }
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_socket_of_the_file_system_is_an_origin() {
+        let target = Target::get("http+unix://%2Frun%2FMy%20app.sock/seats/9?q=1").unwrap();
+        assert_eq!(target.unix.as_deref(), Some(Path::new("/run/My app.sock")));
+        assert_eq!((target.path_and_query.as_str(), &*target.name), ("/seats/9?q=1", "/seats/{id}"));
+        assert_eq!((target.host_header.to_str().unwrap(), target.https), ("localhost", false));
+        let here = target.join(&HeaderValue::from_static("/x")).unwrap();
+        assert_eq!((here.unix.clone(), here.path_and_query.as_str()), (target.unix.clone(), "/x"));
+        assert!(here.same_origin(&target) && here.cookie_url().host() == target.cookie_url().host());
+        let other = Target::get("http+unix://%2Frun%2Fother.sock").unwrap();
+        assert_eq!(other.path_and_query, "/");
+        assert!(!other.same_origin(&target) && other.cookie_url().host() != target.cookie_url().host());
+        let there = target.join(&HeaderValue::from_static("http://localhost/x")).unwrap();
+        assert!(there.unix.is_none() && !there.same_origin(&target));
+        for text in
+            ["http+unix:///x", "http+unix://%2Fa%00b/", "http+unix://%2Fa.sock:80/", "https+unix://%2Fa/"]
+        {
+            assert_eq!(Target::get(text).unwrap_err().kind, ErrorKind::InvalidUrl, "{text}");
+        }
+    }
+
     #[test]
     fn base64_pads() {
         for (plain, coded) in
@@ -219,6 +298,6 @@ mod tests {
         for i in 0..3 * CACHED {
             Target::get(&format!("http://x/{i}")).unwrap();
         }
-        assert!(CACHE.with_borrow(HashMap::len) <= CACHED);
+        assert!(CACHE.with_borrow(|cache| cache.len()) <= CACHED);
     }
 }

@@ -1,14 +1,12 @@
 //! The boundary between the client's API and what carries requests: [`Transport`].
 //!
-//! A transport takes a prepared request and yields the response's head, a source of body chunks, and the
-//! phases, noted in a [`Trace`] as they pass. It knows no redirects, cookies, encodings, tags or deadlines:
-//! the caller bounds it by dropping its future, upon which a transport must leave nothing half-used behind.
-//! Another transport is another implementation of the trait, chosen in [`HttpClient`](super::HttpClient).
+//! A transport takes a request and yields the response's head, its body or where that comes from, and the
+//! phases, noted in a [`Trace`] as they pass. It knows no redirects, cookies, encodings, tags or deadlines: the
+//! caller bounds it by dropping its future, upon which a transport must leave nothing half-used behind. Another
+//! transport is another implementation of the trait and a line in [`HttpClient::carry`](super::HttpClient).
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -17,68 +15,147 @@ use std::time::{Duration, Instant};
 use ::http::{HeaderMap, Method, StatusCode, Version};
 use bytes::Bytes;
 
-use super::error::Failure;
-use super::io::Meter;
+use super::HttpOptions;
+use super::connect::Established;
+use super::error::{ErrorKind, Failure};
+use super::headers::ResponseHeaders;
+use super::io::Traffic;
 use super::record::Timings;
 use super::target::Target;
+use super::upload::Upload;
 
-/// A future of one thread.
-pub(super) type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
-
-/// What carries requests.
+/// What carries requests: a protocol, with the connections that one virtual user has to speak it.
 pub(super) trait Transport {
-    /// Sends a request and returns when the response's head is there. Notes its progress in `trace`, whose
-    /// end the returned body notes too.
-    fn send<'a>(
-        &'a self,
-        request: &'a TransportRequest,
-        trace: &'a Rc<Trace>,
-    ) -> LocalFuture<'a, Result<TransportResponse, Failure>>;
+    /// A connection, or the right to use one.
+    type Connection;
+
+    /// A connection to the target's origin that can take a request now.
+    fn idle(&self, target: &Target, cx: &mut Context<'_>) -> Option<Self::Connection>;
+
+    /// Starts the protocol on a connection.
+    async fn open(&self, target: &Arc<Target>, established: Established)
+    -> Result<Self::Connection, Failure>;
+
+    /// Sends a request and returns when the response's head is there.
+    async fn exchange(
+        &self,
+        connection: Self::Connection,
+        request: &TransportRequest<'_>,
+        trace: &Trace,
+    ) -> Result<TransportResponse, Attempt>;
 }
 
 /// A request, ready to go.
-pub(super) struct TransportRequest {
-    pub(super) method: Method,
-    pub(super) target: Arc<Target>,
-    /// All headers, `Host` included, except those that frame the body.
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+#[derive(Clone, Copy)]
+pub(super) struct TransportRequest<'a> {
+    pub(super) method: &'a Method,
+    pub(super) target: &'a Arc<Target>,
+    /// The headers of this request alone, without those that frame the body.
+    pub(super) headers: &'a HeaderMap,
+    /// The `Cookie` header, if there is none among the headers.
+    pub(super) cookie: Option<&'a str>,
+    /// Whether compressed bodies are asked for, unless the headers say something about it.
+    pub(super) accept_encoding: bool,
+    pub(super) body: &'a Payload,
+    /// With the headers that every request has.
+    pub(super) options: &'a HttpOptions,
 }
 
-/// The head of a response, and its body to come.
+/// What a request carries.
+#[derive(Debug, Clone)]
+pub(super) enum Payload {
+    /// Bytes in memory; none is no body.
+    Bytes(Bytes),
+    /// What is read while it is sent.
+    Upload(Upload),
+}
+
+impl Payload {
+    /// Its length in bytes, if that is known before it is sent.
+    pub(super) fn length(&self) -> Option<u64> {
+        match self {
+            Payload::Bytes(bytes) => Some(bytes.len() as u64),
+            Payload::Upload(upload) => upload.length,
+        }
+    }
+}
+
+impl Default for Payload {
+    fn default() -> Self {
+        Payload::Bytes(Bytes::new())
+    }
+}
+
+/// The head of a response, and its body.
 pub(super) struct TransportResponse {
     pub(super) status: StatusCode,
     pub(super) version: Version,
-    pub(super) headers: HeaderMap,
-    pub(super) remote_addr: SocketAddr,
-    pub(super) body: Box<dyn BodySource>,
+    pub(super) headers: ResponseHeaders,
+    pub(super) remote_addr: Option<SocketAddr>,
+    pub(super) body: ResponseBody,
+}
+
+/// A response's body.
+pub(super) enum ResponseBody {
+    /// All of it, already here; the exchange is over.
+    Whole(Bytes),
+    /// What is still to come.
+    Source(Box<dyn BodySource>),
 }
 
 /// The chunks of a response body.
 pub(super) trait BodySource {
-    /// The next chunk; `None` after the last. The source gives its connection back by itself.
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>>;
+    /// The next chunk; `None` after the last. The source ends the trace and gives its connection back by itself.
+    fn poll_chunk(&mut self, cx: &mut Context<'_>, trace: &Trace) -> Poll<Option<Result<Bytes, Failure>>>;
+}
+
+/// A failed attempt on a connection.
+pub(super) struct Attempt {
+    pub(super) failure: Failure,
+    pub(super) nothing_written: bool,
+    pub(super) nothing_read: bool,
+}
+
+impl Attempt {
+    /// Whether a reused connection was dead, and repeating the request cannot do anything twice (RFC 9110,
+    /// section 9.2.2).
+    pub(super) fn may_repeat(&self, method: &Method) -> bool {
+        let dead = matches!(
+            self.failure.kind,
+            ErrorKind::ConnectionClosed
+                | ErrorKind::ConnectionReset
+                | ErrorKind::BrokenPipe
+                | ErrorKind::Network
+                // Without an error code, it goes only to requests that the server has not looked at.
+                | ErrorKind::Http2GoAway(0)
+        );
+        dead && self.nothing_read && (self.nothing_written || method.is_idempotent())
+    }
 }
 
 /// Where an exchange is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Phase {
+    #[default]
     Blocked,
     LookingUp,
     Connecting,
     TlsHandshaking,
-    /// From sending to receiving: what is when is seen by the [`Meter`].
+    /// From sending to receiving: which it is, the stamps say.
     Exchanging,
 }
 
 /// The phases of one exchange, noted while they pass, so that they are known also when the exchange is cut off.
-#[derive(Debug)]
-pub(super) struct Trace {
+#[derive(Debug, Default)]
+pub(crate) struct Trace {
     phase: Cell<Phase>,
-    since: Cell<Instant>,
+    /// `None` before the clock is started.
+    since: Cell<Option<Instant>>,
     /// Nanoseconds of the phases before the exchange proper.
     before: Cell<Timings>,
-    meter: RefCell<Option<Rc<Meter>>>,
+    stamps: Cell<Stamps>,
+    /// What crosses the connection, from these counts on.
+    traffic: RefCell<Option<(Rc<Traffic>, u64, u64)>>,
     /// Bytes of an attempt on a connection that turned out to be dead.
     earlier: Cell<(u64, u64)>,
     sealed: Cell<Option<Sealed>>,
@@ -86,95 +163,152 @@ pub(super) struct Trace {
 
 /// The end of an exchange.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sealed {
-    pub(super) ended: Instant,
-    pub(super) timings: Timings,
-    pub(super) bytes_sent: u64,
-    pub(super) bytes_received: u64,
+pub(crate) struct Sealed {
+    pub(crate) ended: Instant,
+    pub(crate) timings: Timings,
+    pub(crate) bytes_sent: u64,
+    pub(crate) bytes_received: u64,
+}
+
+/// The time, by the clock that deadlines go by.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 impl Trace {
     /// Starts the clock.
-    pub(super) fn start() -> Rc<Self> {
-        Rc::new(Self {
-            phase: Cell::new(Phase::Blocked),
-            since: Cell::new(Instant::now()),
-            before: Cell::default(),
-            meter: RefCell::default(),
-            earlier: Cell::default(),
-            sealed: Cell::default(),
-        })
+    pub(crate) fn start() -> Self {
+        Self { since: Cell::new(Some(now())), ..Self::default() }
+    }
+
+    /// When the clock was started, if no phase has ended since.
+    pub(super) fn began(&self) -> Instant {
+        self.since.get().unwrap_or_else(now)
     }
 
     /// Ends the running phase and starts another.
-    pub(super) fn enter(&self, phase: Phase) {
-        let now = Instant::now();
+    pub(crate) fn enter(&self, phase: Phase) {
+        let now = now();
         self.before.set(self.before_with_running(now));
         self.phase.set(phase);
-        self.since.set(now);
+        self.since.set(Some(now));
     }
 
-    /// Starts the exchange proper on a connection.
-    pub(super) fn exchange_on(&self, meter: &Rc<Meter>) {
+    /// Counts the bytes of a connection from now on.
+    pub(crate) fn count(&self, traffic: &Rc<Traffic>) {
+        let counts = (Rc::clone(traffic), traffic.sent(), traffic.received());
+        self.traffic.replace(Some(counts));
+    }
+
+    /// Starts the exchange proper, on a connection that was at hand at once: the clock is not asked again.
+    pub(super) fn exchange_on_idle(&self, traffic: &Rc<Traffic>) {
+        self.phase.set(Phase::Exchanging);
+        self.count(traffic);
+    }
+
+    /// Starts the exchange proper on a new connection, whose bytes are counted already.
+    pub(super) fn exchange_on_new(&self) {
         self.enter(Phase::Exchanging);
-        meter.forget_stamps();
-        self.meter.replace(Some(Rc::clone(meter)));
+        self.stamps.take();
     }
 
-    /// Counts the bytes of a connection that is being established.
-    pub(super) fn count(&self, meter: &Rc<Meter>) {
-        self.meter.replace(Some(Rc::clone(meter)));
+    /// Bytes of the request were handed to the kernel.
+    pub(super) fn wrote(&self) {
+        self.stamps.set(Stamps { last_write: Some(now()), ..self.stamps.get() });
+    }
+
+    /// Bytes of the request were handed to the kernel a while ago.
+    #[cfg(feature = "http2")]
+    pub(super) fn wrote_at(&self, at: Instant) {
+        self.stamps.set(Stamps { last_write: Some(at), ..self.stamps.get() });
+    }
+
+    /// Bytes of the response came.
+    pub(super) fn read(&self) {
+        let stamps = self.stamps.get();
+        let now = now();
+        self.stamps.set(Stamps {
+            first_read: stamps.first_read.or(Some(now)),
+            last_read: Some(now),
+            ..stamps
+        });
+    }
+
+    pub(super) fn nothing_written(&self) -> bool {
+        self.stamps.get().last_write.is_none()
+    }
+
+    pub(super) fn nothing_read(&self) -> bool {
+        self.stamps.get().first_read.is_none()
     }
 
     /// Starts over after a failed attempt. What crossed its socket did cross.
     pub(super) fn start_over(&self) {
-        if let Some(meter) = self.meter.take() {
-            let (sent, received) = self.earlier.get();
-            self.earlier.set((sent + meter.sent(), received + meter.received()));
-        }
+        let (sent, received) = self.crossed();
+        self.earlier.set((sent, received));
+        self.traffic.take();
+        self.stamps.take();
         self.enter(Phase::Blocked);
     }
 
-    /// Stops the clock, if it still runs, and says how it went.
-    pub(super) fn seal(&self) -> Sealed {
-        if let Some(sealed) = self.sealed.get() {
-            return sealed;
+    /// Stops the clock now, if it still runs, and says how it went.
+    pub(crate) fn seal(&self) -> Sealed {
+        match self.sealed.get() {
+            Some(sealed) => sealed,
+            None => self.seal_at(now()),
         }
-        let ended = Instant::now();
+    }
+
+    /// Stops the clock at the last byte that came.
+    pub(super) fn seal_at_last_read(&self) -> Sealed {
+        match (self.sealed.get(), self.stamps.get().last_read) {
+            (Some(sealed), _) => sealed,
+            (None, Some(last_read)) => self.seal_at(last_read),
+            (None, None) => self.seal(),
+        }
+    }
+
+    fn seal_at(&self, ended: Instant) -> Sealed {
         let mut timings = self.before.get();
-        let meter = self.meter.take();
         if self.phase.get() == Phase::Exchanging {
-            let stamps = meter.as_ref().map(|meter| meter.stamps()).unwrap_or_default();
-            exchange_phases(&mut timings, self.since.get(), stamps, ended);
+            exchange_phases(&mut timings, self.began(), self.stamps.get(), ended);
         } else {
             timings = self.before_with_running(ended);
         }
-        let (sent, received) = self.earlier.get();
-        let (more_sent, more_received) = meter.map_or((0, 0), |meter| (meter.sent(), meter.received()));
-        let sealed =
-            Sealed { ended, timings, bytes_sent: sent + more_sent, bytes_received: received + more_received };
+        let (bytes_sent, bytes_received) = self.crossed();
+        let sealed = Sealed { ended, timings, bytes_sent, bytes_received };
+        self.traffic.take();
         self.sealed.set(Some(sealed));
         sealed
     }
 
+    /// Bytes sent and received so far.
+    fn crossed(&self) -> (u64, u64) {
+        let (sent, received) = self.earlier.get();
+        match &*self.traffic.borrow() {
+            Some((traffic, sent_before, received_before)) => {
+                (sent + traffic.sent() - sent_before, received + traffic.received() - received_before)
+            }
+            None => (sent, received),
+        }
+    }
+
     /// What the exchange is doing, for the text of a timeout.
-    pub(super) fn doing(&self) -> &'static str {
-        match self.phase.get() {
-            Phase::Blocked => "waiting for a connection",
-            Phase::LookingUp => "resolving the host",
-            Phase::Connecting => "connecting",
-            Phase::TlsHandshaking => "in the TLS handshake",
-            Phase::Exchanging => match self.meter.borrow().as_ref().map(|meter| meter.stamps()) {
-                Some(Stamps { first_read: Some(_), .. }) => "receiving the response",
-                Some(Stamps { last_write: Some(_), .. }) => "waiting for the response",
-                _ => "sending the request",
-            },
+    pub(crate) fn doing(&self) -> &'static str {
+        match (self.phase.get(), self.stamps.get()) {
+            (Phase::Blocked, _) => "waiting for a connection",
+            (Phase::LookingUp, _) => "resolving the host",
+            (Phase::Connecting, _) => "connecting",
+            (Phase::TlsHandshaking, _) => "in the TLS handshake",
+            (Phase::Exchanging, Stamps { first_read: Some(_), .. }) => "receiving the response",
+            (Phase::Exchanging, Stamps { last_write: Some(_), .. }) => "waiting for the response",
+            (Phase::Exchanging, _) => "sending the request",
         }
     }
 
     /// The earlier phases with the running one added. The time of an attempt that failed is time blocked.
     fn before_with_running(&self, now: Instant) -> Timings {
-        let elapsed = nanos(now.saturating_duration_since(self.since.get()));
+        let elapsed = nanos(now.saturating_duration_since(self.began()));
         let mut before = self.before.get();
         let field = match self.phase.get() {
             Phase::Blocked | Phase::Exchanging => &mut before.blocked,
@@ -189,9 +323,10 @@ impl Trace {
 
 /// When bytes passed a connection during one exchange.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Stamps {
-    pub(super) last_write: Option<Instant>,
-    pub(super) first_read: Option<Instant>,
+struct Stamps {
+    last_write: Option<Instant>,
+    first_read: Option<Instant>,
+    last_read: Option<Instant>,
 }
 
 /// Cuts the time from `start` to `end` in sending, waiting and receiving, with nothing left over.
@@ -210,7 +345,7 @@ fn exchange_phases(timings: &mut Timings, start: Instant, stamps: Stamps, end: I
 }
 
 /// Nanoseconds; 584 years fit.
-pub(super) fn nanos(duration: Duration) -> u64 {
+pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -221,7 +356,8 @@ mod tests {
     fn phases(last_write: Option<u64>, first_read: Option<u64>, end: u64) -> (u64, u64, u64) {
         let start = Instant::now();
         let at = |offset: u64| start + Duration::from_nanos(offset);
-        let stamps = Stamps { last_write: last_write.map(at), first_read: first_read.map(at) };
+        let first_read = first_read.map(at);
+        let stamps = Stamps { last_write: last_write.map(at), first_read, last_read: first_read };
         let mut timings = Timings::default();
         exchange_phases(&mut timings, start, stamps, at(end));
         assert_eq!(timings.duration_nanos(), end);

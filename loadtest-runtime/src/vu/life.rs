@@ -194,11 +194,10 @@ async fn one_iteration<S>(
     }
     let mut polls = 0u32;
     let outcome = {
-        let mut interrupted = pin!(core.seat.interrupted());
         let mut body = pin!(Some(iterate(vu, state)));
         std::future::poll_fn(|cx| {
             polls = polls.saturating_add(1);
-            if interrupted.as_mut().poll(cx).is_ready() {
+            if core.seat.poll_interrupted(cx).is_ready() {
                 // What the iteration measures while it is dropped is not part of the load any more.
                 core.recording.set(false);
                 return Poll::Ready(match guarded(|| body.set(None)) {
@@ -216,6 +215,7 @@ async fn one_iteration<S>(
         .await
     };
     let ended = clock::now();
+    vu.client.end_iteration();
     let counters = core.scenario.seats.counters();
     let panicked = |panic: Panic| {
         let (message, place) = panics::describe(panic.as_ref());

@@ -9,11 +9,13 @@ use std::time::Duration;
 use loadtest_core::metric::tag;
 
 use super::Core;
+use super::protocols::SampleRecorder;
 use crate::clock::{self, Instant};
 use crate::http::{ExchangeRecord, RecordExchange};
 use crate::metrics::errors;
 use crate::metrics::recorder::ExchangeTags;
 use crate::metrics::sample::Exchange;
+use crate::protocols::RecordSamples;
 
 /// Records HTTP exchanges for one iteration.
 pub(super) struct ExchangeRecorder {
@@ -22,6 +24,10 @@ pub(super) struct ExchangeRecorder {
 }
 
 impl RecordExchange for ExchangeRecorder {
+    fn samples(&self) -> Option<Rc<dyn RecordSamples>> {
+        Some(SampleRecorder::of(&self.core, self.epoch))
+    }
+
     fn record(&self, record: &ExchangeRecord<'_>) {
         let core = &self.core;
         let at = Instant::from_std(record.ended);

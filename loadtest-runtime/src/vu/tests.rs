@@ -1,8 +1,10 @@
 //! What a virtual user records: under which tags, for which iteration, and at what cost.
 
+mod asynchronous;
 mod control;
 mod cost;
 mod life;
+mod protocols;
 mod tags;
 
 use std::collections::{BTreeMap, HashMap};

@@ -123,7 +123,7 @@ async fn user(
         let takes = service(probe, clock::now());
         tokio::select! {
             biased;
-            () = seat.interrupted() => {
+            () = std::future::poll_fn(|cx| seat.poll_interrupted(cx)) => {
                 counters.interrupted.fetch_add(1, Ordering::Relaxed);
             }
             () = tokio::time::sleep(takes) => {

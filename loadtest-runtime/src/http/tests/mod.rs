@@ -1,11 +1,24 @@
 //! The client against a server that does what it is told, on loopback.
 
+#[cfg(feature = "digest")]
+mod auth;
 mod basics;
+mod batch;
+#[cfg(feature = "tls")]
+mod certificates;
 #[cfg(feature = "compression")]
 mod compression;
 mod connections;
+mod cookies;
+mod debug;
 mod errors;
+#[cfg(feature = "http2")]
+mod h2;
+mod handler;
 mod limits;
+mod multipart;
+mod net;
+mod policies;
 mod redirects;
 #[cfg(feature = "reqwest")]
 mod reqwest_client;
