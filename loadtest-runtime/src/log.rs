@@ -58,6 +58,28 @@ impl Log {
         (self.output)(&lines);
     }
 
+    /// Says a text of several lines, unless there were enough of them in this second; it counts as one. Each of its
+    /// lines is one, as with [`line`](Self::line).
+    pub(crate) fn text(&self, who: impl fmt::Display, text: &str) {
+        if !self.admits() {
+            self.held_back.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let mut lines = self.untold().unwrap_or_default();
+        lines.push('[');
+        push_escaped(&mut lines, &who.to_string());
+        lines.push(']');
+        for (index, line) in text.lines().enumerate() {
+            lines.push_str(if index == 0 { " " } else { "  " });
+            push_escaped(&mut lines, line);
+            lines.push('\n');
+        }
+        if text.is_empty() {
+            lines.push('\n');
+        }
+        (self.output)(&lines);
+    }
+
     /// Says a line of the load's own, which is never held back.
     pub(crate) fn note(&self, text: &str) {
         (self.output)(&format!("{text}\n"));
@@ -178,6 +200,16 @@ mod tests {
         }
         log.finish();
         assert_eq!(take(&written), "[s] a\\nb\\u{1b}[2J\n".repeat(1_000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_text_of_several_lines_counts_as_one() {
+        let (log, written) = log(1);
+        log.text("s vu 1 http 1", "> GET / HTTP/1.1\n> host: x\u{1b}");
+        log.text("s vu 1 http 1", "< held\n< back");
+        assert_eq!(take(&written), "[s vu 1 http 1] > GET / HTTP/1.1\n  > host: x\\u{1b}\n");
+        log.finish();
+        assert_eq!(take(&written), "… 1 more line held back\n");
     }
 
     #[test]

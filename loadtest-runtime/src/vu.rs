@@ -6,6 +6,7 @@
 mod control;
 mod execution;
 mod life;
+mod protocols;
 mod record;
 
 use std::cell::{Cell, RefCell};
@@ -177,6 +178,20 @@ impl Vu {
     pub fn http(&mut self) -> Http {
         let exchanges = self.recorder_of_exchanges();
         Http::new(Rc::clone(&self.client), exchanges)
+    }
+
+    /// Which statuses count as success from now on, for requests of this virtual user that say nothing about it; see
+    /// [`Http::set_expected_statuses`]. In `vu_init` it holds for all iterations.
+    ///
+    /// ```
+    /// # use loadtest_runtime::{Vu, Result};
+    /// async fn init(vu: &mut Vu) -> Result<()> {
+    ///     vu.expect_status(|status| matches!(status, 200..=399 | 404));
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn expect_status(&mut self, expected: impl crate::http::ExpectedStatus) {
+        self.client.expect_statuses(expected);
     }
 
     fn recorder_of_exchanges(&mut self) -> Rc<ExchangeRecorder> {

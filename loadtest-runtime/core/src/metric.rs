@@ -131,6 +131,37 @@ builtin! {
     HttpReqWaiting = "http_req_waiting" Trend Millis;
     /// Reading the response.
     HttpReqReceiving = "http_req_receiving" Trend Millis;
+    /// WebSocket sessions that were opened.
+    WsSessions = "ws_sessions" Counter None;
+    /// Opening a WebSocket session: name, TCP, TLS and the upgrade. Attempts that failed included, with another
+    /// `status` than 101.
+    WsConnecting = "ws_connecting" Trend Millis;
+    /// From the beginning of a WebSocket session's connect to its end.
+    WsSessionDuration = "ws_session_duration" Trend Millis;
+    /// WebSocket messages sent: text and binary.
+    WsMsgsSent = "ws_msgs_sent" Counter None;
+    /// WebSocket messages received: text and binary.
+    WsMsgsReceived = "ws_msgs_received" Counter None;
+    /// From a WebSocket ping to its pong.
+    WsPing = "ws_ping" Trend Millis;
+    /// gRPC calls that are answered by one message: from the call to its status.
+    GrpcReqDuration = "grpc_req_duration" Trend Millis;
+    /// gRPC calls that stream messages.
+    GrpcStreams = "grpc_streams" Counter None;
+    /// Messages sent on gRPC streams.
+    GrpcStreamsMsgsSent = "grpc_streams_msgs_sent" Counter None;
+    /// Messages received on gRPC streams.
+    GrpcStreamsMsgsReceived = "grpc_streams_msgs_received" Counter None;
+    /// Server-sent events received.
+    SseEvent = "sse_event" Counter None;
+    /// From a request for server-sent events to the first of them.
+    SseTimeToFirstEvent = "sse_time_to_first_event" Trend Millis;
+    /// TCP connections that were opened by `vu.tcp`.
+    TcpSessions = "tcp_sessions" Counter None;
+    /// Opening a connection of `vu.tcp`: name, TCP, and TLS where there is any.
+    TcpConnecting = "tcp_connecting" Trend Millis;
+    /// From a request of `vu.tcp`'s connections to the last byte of its answer.
+    TcpReqDuration = "tcp_req_duration" Trend Millis;
 }
 
 impl Builtin {
@@ -166,6 +197,14 @@ pub mod tag {
     pub const EXPECTED_RESPONSE: &str = "expected_response";
     /// k6's numeric error code.
     pub const ERROR_CODE: &str = "error_code";
+    /// Scheme, host, port and route template of what was connected to.
+    pub const URL: &str = "url";
+    /// The WebSocket subprotocol that the server chose.
+    pub const SUBPROTO: &str = "subproto";
+    /// The gRPC service, with its package.
+    pub const SERVICE: &str = "service";
+    /// `unary` or `streaming`.
+    pub const RPC_TYPE: &str = "rpc_type";
     /// The value that stands for what no longer fitted.
     pub const OTHER: &str = "__other__";
 }
@@ -198,7 +237,9 @@ fn is_zero(value: &f64) -> bool {
 }
 
 impl Totals {
-    /// Adds one value. `scale` is the unit's [`Unit::scale`]; only trends keep a distribution.
+    /// Adds one value. `scale` is the unit's [`Unit::scale`]; only trends keep a distribution, and only gauges
+    /// the last value.
+    #[inline]
     pub fn record(&mut self, kind: Kind, scale: f64, value: f64) {
         if self.count == 0 || value < self.min {
             self.min = value;
@@ -208,9 +249,10 @@ impl Totals {
         }
         self.count += 1;
         self.sum += value;
-        self.last = value;
-        if kind == Kind::Trend {
-            self.hist.get_or_insert_with(Hist::default).record((value * scale).round());
+        match kind {
+            Kind::Trend => self.hist.get_or_insert_default().record(value * scale),
+            Kind::Gauge => self.last = value,
+            Kind::Counter | Kind::Rate => {}
         }
     }
 
@@ -239,8 +281,7 @@ impl Totals {
         let hist = self.hist.take();
         let mut taken = std::mem::take(self);
         if let Some(mut hist) = hist.filter(|_| taken.count > 0) {
-            taken.hist = Some(hist.compact());
-            hist.reset();
+            taken.hist = Some(hist.take());
             self.hist = Some(hist);
         }
         taken

@@ -23,6 +23,14 @@ pub(crate) enum Source {
     Http,
     /// An operation of `vu.measure` returned an error.
     Measure,
+    /// A WebSocket session could not be opened, or broke.
+    WebSocket,
+    /// A stream of server-sent events is none.
+    Sse,
+    /// A TCP connection could not be opened, or broke.
+    Tcp,
+    /// A gRPC call failed.
+    Grpc,
     /// Everything after [`MAX_KINDS`].
     Other,
 }
@@ -34,6 +42,10 @@ impl Source {
             Source::Panic => "panic",
             Source::Http => "http",
             Source::Measure => "measure",
+            Source::WebSocket => "websocket",
+            Source::Sse => "sse",
+            Source::Tcp => "tcp",
+            Source::Grpc => "grpc",
             Source::Other => "other",
         }
     }

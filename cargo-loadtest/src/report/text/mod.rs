@@ -227,7 +227,8 @@ impl Page<'_> {
     /// A line per metric, in groups. Trends are aligned over all of them.
     fn metrics(&mut self) {
         let mut groups: Vec<(&str, Vec<Row>)> = Vec::new();
-        for (title, metrics) in GROUPS {
+        let [http, rest @ ..] = GROUPS;
+        for (title, metrics) in std::iter::once(http).chain(view::PROTOCOLS).chain(rest) {
             let mut rows: Vec<Row> =
                 metrics.iter().flat_map(|metric| self.rows(&metric.def(), true)).collect();
             if title == EXECUTION {

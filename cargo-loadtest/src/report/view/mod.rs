@@ -23,7 +23,8 @@ pub(super) use comparison::{ComparisonView, TestComparisonView, revision, verdic
 pub(super) use load::{ITERATIONS, ScenarioView, late, rate_name, scenarios, sentence};
 pub(super) use run::{Detail, RunView};
 pub(super) use tables::{
-    ALL_PROBES, CheckView, Figures, checks, custom_metrics, figures, health, interrupted_iterations, starts,
+    ALL_PROBES, CheckView, Figures, PROTOCOLS, checks, custom_metrics, figures, health,
+    interrupted_iterations, starts,
 };
 
 /// Reasons longer than this are cut: the errors below them have all of it.

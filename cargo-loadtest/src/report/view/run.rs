@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::capacity::{CapacityView, capacities};
 use super::load::{Omission, omission};
-use super::tables::{EndpointView, Health, MetricView, custom, endpoints, groups};
+use super::tables::{EndpointView, Health, MetricView, custom, endpoints, groups, protocols};
 use super::{
     CheckView, ComparisonView, ErrorView, Figures, ITERATIONS, Long, Pair, ScenarioView, Status,
     TestComparisonView, ThresholdView, baseline_missing, checks, errors, figures, health, late, rate_name,
@@ -135,6 +135,8 @@ pub(in crate::report) struct TestView {
     pub checks_left_out: usize,
     /// All of them together.
     pub all_checks: CheckView,
+    /// The metrics of protocols beside HTTP, those of a kind together.
+    pub protocols: Vec<Vec<MetricView>>,
     /// Its own metrics, those of a kind together.
     pub metrics: Vec<Vec<MetricView>>,
     /// Its groups.
@@ -359,6 +361,7 @@ impl TestView {
             checks,
             checks_left_out,
             all_checks,
+            protocols: by_kind(protocols(test, NAME_COLUMNS)),
             metrics: by_kind(metrics),
             groups,
             metrics_left_out,

@@ -354,41 +354,75 @@ pub(in crate::report) fn custom_metrics(test: &TestData) -> Vec<MetricDef> {
     test.metrics().into_iter().filter(own).collect()
 }
 
+/// The built-in metrics of protocols beside HTTP, by the protocol.
+pub(in crate::report) const PROTOCOLS: [(&str, &[Builtin]); 4] = [
+    (
+        "WEBSOCKET",
+        &[
+            Builtin::WsConnecting,
+            Builtin::WsSessionDuration,
+            Builtin::WsPing,
+            Builtin::WsSessions,
+            Builtin::WsMsgsSent,
+            Builtin::WsMsgsReceived,
+        ],
+    ),
+    (
+        "GRPC",
+        &[
+            Builtin::GrpcReqDuration,
+            Builtin::GrpcStreams,
+            Builtin::GrpcStreamsMsgsSent,
+            Builtin::GrpcStreamsMsgsReceived,
+        ],
+    ),
+    ("SERVER-SENT EVENTS", &[Builtin::SseTimeToFirstEvent, Builtin::SseEvent]),
+    ("TCP", &[Builtin::TcpReqDuration, Builtin::TcpConnecting, Builtin::TcpSessions]),
+];
+
+/// What the metrics of those protocols add up to that were spoken.
+pub(in crate::report) fn protocols(test: &TestData, columns: usize) -> Vec<MetricView> {
+    let all = PROTOCOLS.iter().flat_map(|(_, metrics)| metrics.iter().map(|metric| metric.def()));
+    let spoken = all.filter(|def| test.total(&def.name, |_| true).count > 0);
+    spoken.map(|def| metric_view(test, &def, columns)).collect()
+}
+
 /// What they add up to.
 pub(in crate::report) fn custom(test: &TestData, columns: usize) -> Vec<MetricView> {
-    let view = |def: &MetricDef| {
-        let totals = test.total(&def.name, |_| true);
-        let (kind, values) = match def.kind {
-            Kind::Trend => ("trend", trend_values(&totals, def.unit)),
-            Kind::Counter => (
-                "counter",
-                vec![
-                    ("count".into(), format_value(totals.sum, def.unit)),
-                    ("rate".into(), format_rate_of(totals.sum / test.seconds(), def)),
-                ],
-            ),
-            Kind::Gauge => (
-                "gauge",
-                vec![
-                    ("last".into(), format_value(totals.last, def.unit)),
-                    ("min".into(), format_value(totals.min, def.unit)),
-                    ("max".into(), format_value(totals.max, def.unit)),
-                ],
-            ),
-            Kind::Rate => (
-                "rate",
-                vec![
-                    ("rate".into(), totals.mean().map_or_else(|| "–".into(), format_percent)),
-                    (
-                        "count".into(),
-                        format!("{} of {}", format_count(totals.sum), format_count(totals.count as f64)),
-                    ),
-                ],
-            ),
-        };
-        MetricView { name: Long::new(&def.name, columns, 2_000), kind, values }
+    custom_metrics(test).iter().map(|def| metric_view(test, def, columns)).collect()
+}
+
+fn metric_view(test: &TestData, def: &MetricDef, columns: usize) -> MetricView {
+    let totals = test.total(&def.name, |_| true);
+    let (kind, values) = match def.kind {
+        Kind::Trend => ("trend", trend_values(&totals, def.unit)),
+        Kind::Counter => (
+            "counter",
+            vec![
+                ("count".into(), format_value(totals.sum, def.unit)),
+                ("rate".into(), format_rate_of(totals.sum / test.seconds(), def)),
+            ],
+        ),
+        Kind::Gauge => (
+            "gauge",
+            vec![
+                ("last".into(), format_value(totals.last, def.unit)),
+                ("min".into(), format_value(totals.min, def.unit)),
+                ("max".into(), format_value(totals.max, def.unit)),
+            ],
+        ),
+        Kind::Rate => (
+            "rate",
+            vec![
+                ("rate".into(), totals.mean().map_or_else(|| "–".into(), format_percent)),
+                (
+                    "count".into(),
+                    format!("{} of {}", format_count(totals.sum), format_count(totals.count as f64)),
+                ),
+            ],
+        ),
     };
-    custom_metrics(test).iter().map(view).collect()
+    MetricView { name: Long::new(&def.name, columns, 2_000), kind, values }
 }
 
 /// The groups and how long they took.
