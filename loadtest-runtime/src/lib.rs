@@ -98,6 +98,14 @@ pub const fn millis(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
+/// What benchmarks of the parts need. Not for people: it changes with them.
+#[cfg(feature = "bench-internals")]
+#[doc(hidden)]
+pub mod bench_internals {
+    pub use crate::http::Codec;
+    pub use crate::metrics::bench::{Pipeline, Work};
+}
+
 /// What the expansion of [`load_test`] and [`metrics!`] names. Not for people: it changes with them.
 #[doc(hidden)]
 pub mod __private {

@@ -10,7 +10,6 @@ mod monitor;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender};
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
@@ -27,8 +26,8 @@ use crate::executor::{self, Brake, Court, Executor, Order, Recruiter, Reins, Sea
 use crate::http::HttpOptions;
 use crate::lifecycle::{Scenario, Shared};
 use crate::log::Log;
-use crate::metrics::aggregator::{self, Aggregated, Aggregator};
-use crate::metrics::recorder::{BUFFERS, Recorder, Recycler};
+use crate::metrics::aggregator::Aggregated;
+use crate::metrics::crew::{self, Crew, Outbox};
 use crate::metrics::sample::Message;
 use crate::worker::{Cast, Command, Worker};
 use monitor::{Meters, Monitor};
@@ -191,9 +190,8 @@ pub(crate) struct Load {
     controls: Controls,
     thresholds: Vec<Threshold>,
     metrics: Vec<MetricDef>,
-    recyclers: Vec<Recycler>,
-    messages: SyncSender<Message>,
-    inbox: Receiver<Message>,
+    messages: Outbox,
+    crew: Crew,
     lost: Arc<AtomicU64>,
     /// Virtual users of the scenarios that are seated, over all shards: those of the next count on from here.
     vus: u64,
@@ -211,13 +209,10 @@ impl Load {
         let test = Arc::new(test.limited(plan.rps, plan.log));
         let lost = Arc::new(AtomicU64::new(0));
         let worker_count = plan.workers.max(1);
-        let (messages, inbox) = std::sync::mpsc::sync_channel(worker_count * BUFFERS + 8);
-        let mut recyclers = Vec::new();
+        let (recorders, crew) =
+            Crew::new(worker_count, crew::aggregators_for(worker_count), &test.begin.at, &lost);
         let mut workers = Vec::new();
-        for index in 0..worker_count {
-            let (recorder, recycler) =
-                Recorder::new(index, messages.clone(), Arc::clone(&test.begin.at), Arc::clone(&lost));
-            recyclers.push(recycler);
+        for (index, recorder) in recorders.into_iter().enumerate() {
             workers.push(Worker::start(index, recorder).map_err(Unready::System)?);
         }
         let control = tokio::runtime::Builder::new_current_thread().enable_time().build();
@@ -230,9 +225,8 @@ impl Load {
             controls: Controls::default(),
             thresholds: plan.thresholds,
             metrics: plan.metrics,
-            recyclers,
-            messages,
-            inbox,
+            messages: crew.outbox(),
+            crew,
             lost,
             control: control.map_err(Unready::System)?,
         };
@@ -343,10 +337,9 @@ impl Load {
     /// # Errors
     /// If the system refuses threads.
     pub(crate) fn run(self, audience: Box<dyn Audience>) -> std::io::Result<LoadOutcome> {
-        let Self { test, workers, scenarios, courts, controls, messages, inbox, control, .. } = self;
+        let Self { test, workers, scenarios, courts, controls, messages, crew, control, .. } = self;
         let (running, drives) = taken_apart(scenarios);
         let running = Arc::new(running);
-        let aggregator = Aggregator::new(self.recyclers, &self.thresholds, &self.metrics);
         let over = Arc::new(AtomicBool::new(false));
         let meters = Meters {
             brake: controls.brake.clone(),
@@ -354,16 +347,14 @@ impl Load {
             stop: test.stop.clone(),
             over: Arc::clone(&over),
         };
-        let mut monitor = Monitor::new(Arc::clone(&running), &workers, meters, audience);
-        let aggregation = std::thread::Builder::new()
-            .name("loadtest-aggregator".to_owned())
-            .spawn(move || aggregator::run(aggregator, &inbox, &mut monitor))?;
+        let monitor = Monitor::new(Arc::clone(&running), &workers, meters, audience);
+        let aggregation = crew.start(&self.thresholds, &self.metrics, monitor)?;
         let start = clock::now();
         // Nobody else sets them.
         let _ = test.begin.wall.set(SystemTime::now());
         let _ = test.begin.at.set(start);
         // The channel is empty, so there is room.
-        let _ = messages.send(Message::Begin(start));
+        messages.send(Message::Begin(start));
         controls.brake.begin(start);
 
         let stopped = control.block_on(drive(drives, &test.stop));
@@ -387,7 +378,7 @@ impl Load {
         let capacities: BTreeMap<_, _> = courts.into_iter().filter_map(concluded).collect();
         test.log.finish();
         // If nobody receives it, the thread has panicked, which the join tells.
-        let _ = messages.send(Message::Finish(end));
+        messages.send(Message::Finish(end));
         let mut aggregated =
             aggregation.join().map_err(|_| std::io::Error::other("the aggregator panicked"))?;
         if !matches!(stopped, Some(StopCause::Threshold(_))) {

@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +21,7 @@ use super::open::{Desk, offer};
 use super::{Counters, Drive, Executor, Order, Reins, Source};
 use crate::clock::{self, Instant};
 use crate::context::TestContext;
+use crate::metrics::crew::Outbox;
 use crate::metrics::recorder::FLUSH_EVERY;
 use crate::metrics::sample::{EndedProbe, JudgedProbe, Message};
 
@@ -224,7 +224,7 @@ impl Executor for FindCapacity {
 /// The judge of a real load: asks the aggregator, and keeps what was found.
 #[derive(Debug)]
 pub(crate) struct Court {
-    messages: SyncSender<Message>,
+    messages: Outbox,
     test: Arc<TestContext>,
     tags: Tags,
     found: Mutex<Option<Capacity>>,
@@ -232,8 +232,8 @@ pub(crate) struct Court {
 
 impl Court {
     /// The judge of the scenario with these tags.
-    pub(crate) fn new(messages: SyncSender<Message>, test: Arc<TestContext>, tags: Tags) -> Arc<Self> {
-        Arc::new(Self { messages, test, tags, found: Mutex::default() })
+    pub(crate) fn new(messages: impl Into<Outbox>, test: Arc<TestContext>, tags: Tags) -> Arc<Self> {
+        Arc::new(Self { messages: messages.into(), test, tags, found: Mutex::default() })
     }
 
     /// The search is over, or was cut short: records the capacity, if it is known, and returns what was found.
@@ -242,7 +242,7 @@ impl Court {
         // That no rate has held yet does not mean that none does.
         let capacity = found.highest_held.or(found.complete.then_some(0));
         if let Some(capacity) = capacity {
-            self.send(Message::Value {
+            self.messages.send(Message::Value {
                 metric: Builtin::Capacity,
                 tags: self.tags.clone(),
                 value: capacity as f64,
@@ -250,23 +250,18 @@ impl Court {
         }
         Some(found)
     }
-
-    fn send(&self, message: Message) {
-        // If nobody receives it, the load is over or its end tells why.
-        let _ = self.messages.send(message);
-    }
 }
 
 impl Judge for Court {
     fn begin(&self, at: Instant) -> Duration {
-        self.send(Message::ProbeBegin(at));
+        self.messages.send(Message::ProbeBegin(at));
         let begin = self.test.begin.at.get();
         begin.map_or(Duration::ZERO, |begin| at.saturating_duration_since(*begin))
     }
 
     fn end(&self, dropped: u64, lasted: Duration) -> oneshot::Receiver<JudgedProbe> {
         let (reply, answer) = oneshot::channel();
-        self.send(Message::ProbeEnd(EndedProbe { tags: self.tags.clone(), dropped, lasted }, reply));
+        self.messages.send(Message::ProbeEnd(EndedProbe { tags: self.tags.clone(), dropped, lasted }, reply));
         answer
     }
 

@@ -2,28 +2,25 @@
 //! second and judges the thresholds on what has come so far.
 //!
 //! The main type is [`Aggregator`], a value: [`Aggregator::take`] a message, [`Aggregator::close`] an
-//! interval. The loop around it ([`run`]) only turns messages and the clock into those calls.
+//! interval. There may be several, each with workers of its own: one of them leads, and [absorbs](Aggregator::absorb)
+//! what the others [part](Aggregator::part) with before it closes. It knows neither threads nor the clock; the
+//! [crew](super::crew) does.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use loadtest_core::metric::{Builtin, MetricDef, Tags, Totals, tag};
-use loadtest_core::results::{Interval, SeriesDef, SeriesId, ThresholdOutcome};
+use loadtest_core::metric::{Builtin, MetricDef, Tags, Totals};
+use loadtest_core::results::{Interval, SeriesDef, ThresholdOutcome};
 use loadtest_core::threshold::Threshold;
 
+use super::catalog::Catalog;
 use super::errors::{self, ErrorCount, ErrorTable};
 use super::judge::{Judge, LatencyShare, ProbeLatency};
-use super::recorder::{BUFFERS, Recycler};
-use super::sample::{Batch, EndedProbe, JudgedProbe, Message, NewSeries, Payload, Sample, Subject};
-use crate::clock::{self, Instant};
+use super::recorder::{BUFFER_SAMPLES, Recycler};
+use super::sample::{Batch, EndedProbe, JudgedProbe, NewSeries, Payload, Sample, Span, Subject};
+use super::sums::{ExchangePlaces, ExchangeSums, IterationPlaces, IterationSums, Place, flag};
 
-/// How long after its end an interval stays open for samples under way: a recorder's flush and a bit.
-const CLOSE_DELAY: Duration = Duration::from_millis(250);
-/// Values of a tag that a metric keeps apart.
-const MAX_TAG_VALUES: usize = 100;
-/// Series that a metric keeps apart.
-const MAX_SERIES_PER_METRIC: usize = 2_000;
 /// The largest value: a hundred million of them can be summed.
 const MAX_MAGNITUDE: f64 = 1e300;
 
@@ -40,6 +37,7 @@ struct Series {
 
 impl Series {
     /// Adds a value to the open interval; false if no sum can take it.
+    #[inline]
     fn record(&mut self, value: f64) -> bool {
         let fits = fits(value);
         if fits {
@@ -47,31 +45,24 @@ impl Series {
         }
         fits
     }
+
+    /// Adds a part of the open interval.
+    fn add(&mut self, part: Totals) {
+        if self.open.count == 0 {
+            self.open = part;
+        } else {
+            self.open.merge(&part);
+        }
+    }
 }
 
-/// A worker's series as series of the aggregator.
+/// A worker's series as series or sums of the aggregator.
 #[derive(Debug, Clone, Copy)]
 enum Route {
-    Metric(usize),
-    Iteration { count: usize, duration: usize, scheduled: usize, failed: usize },
-    Measure { duration: usize, failed: usize },
-    Exchange(ExchangeRoute),
-}
-
-#[derive(Debug, Clone, Copy)]
-struct ExchangeRoute {
-    reqs: usize,
-    failed: usize,
-    duration: usize,
-    blocked: usize,
-    looking_up: usize,
-    connecting: usize,
-    tls_handshaking: usize,
-    sending: usize,
-    waiting: usize,
-    receiving: usize,
-    data_sent: usize,
-    data_received: usize,
+    Metric(Place),
+    Measure { duration: Place, failed: Place },
+    Iteration(usize),
+    Exchange(usize),
 }
 
 /// A probe of a capacity search: a span of time that thresholds are judged over alone.
@@ -83,6 +74,24 @@ struct Probe {
     open: bool,
 }
 
+/// What came to one of several aggregators, for the one that leads.
+#[derive(Debug, Default)]
+pub(crate) struct Part {
+    series: Vec<(Place, Totals)>,
+    errors: Vec<ErrorCount>,
+    clamped: u64,
+    probe: Option<ProbePart>,
+}
+
+/// What came of the probe that began then.
+#[derive(Debug)]
+struct ProbePart {
+    from_ms: u64,
+    /// By threshold.
+    judged: Vec<Totals>,
+    latency: ProbeLatency,
+}
+
 /// What is left when the load is over.
 #[derive(Debug)]
 pub(crate) struct Aggregated {
@@ -92,74 +101,158 @@ pub(crate) struct Aggregated {
     pub(crate) clamped_values: u64,
 }
 
-/// Owns every sum and histogram of a test.
+/// Owns every sum and histogram of its workers.
 #[derive(Debug)]
 pub(crate) struct Aggregator {
+    /// Which series there are, for all aggregators.
+    catalog: Arc<Mutex<Catalog>>,
+    /// Those that are known here, by place.
     series: Vec<Series>,
-    index: HashMap<(String, Tags), usize>,
+    exchanges: Sums<ExchangePlaces, ExchangeSums>,
+    iterations: Sums<IterationPlaces, IterationSums>,
     routes: Vec<Vec<Route>>,
     recyclers: Vec<Recycler>,
-    tag_values: HashMap<(String, String), HashSet<String>>,
-    series_per_metric: HashMap<String, usize>,
     judges: Vec<Judge>,
     errors: ErrorTable,
     next_interval: u64,
     /// Where the open interval ends, in milliseconds from the start of the load.
     open_until_ms: u64,
-    /// Samples of the interval after the open one, which is still waiting for late ones.
-    early: Vec<(usize, Sample)>,
+    /// Samples of the interval after the open one, which is still waiting for late ones; each with its worker.
+    early: Vec<(usize, Vec<Sample>)>,
+    /// Empty buffers, for workers whose own are in `early`.
+    buffers: Vec<Vec<Sample>>,
     /// The probe that runs, or the last one.
     probe: Option<Probe>,
     probe_latency: ProbeLatency,
-    folded: u64,
     clamped: u64,
+}
+
+/// Sums, each for another set of series.
+#[derive(Debug)]
+struct Sums<P, S> {
+    sums: Vec<S>,
+    index: HashMap<P, usize>,
+}
+
+impl<P, S> Default for Sums<P, S> {
+    fn default() -> Self {
+        Self { sums: Vec::new(), index: HashMap::new() }
+    }
+}
+
+impl<P: std::hash::Hash + Eq + Copy, S> Sums<P, S> {
+    fn of(&mut self, places: P, new: impl FnOnce(P) -> S) -> usize {
+        *self.index.entry(places).or_insert_with(|| {
+            self.sums.push(new(places));
+            self.sums.len() - 1
+        })
+    }
 }
 
 impl Aggregator {
     /// `recyclers` are the workers' ways back for empty buffers, by worker. Thresholds must be of known
     /// metrics: those of `metrics` and the built-in ones.
     pub(crate) fn new(recyclers: Vec<Recycler>, thresholds: &[Threshold], metrics: &[MetricDef]) -> Self {
+        Self::with(Arc::new(Mutex::new(Catalog::new(thresholds))), recyclers, thresholds, metrics)
+    }
+
+    /// Another one for the same test, with other workers.
+    pub(crate) fn beside(
+        &self,
+        recyclers: Vec<Recycler>,
+        thresholds: &[Threshold],
+        metrics: &[MetricDef],
+    ) -> Self {
+        Self::with(Arc::clone(&self.catalog), recyclers, thresholds, metrics)
+    }
+
+    fn with(
+        catalog: Arc<Mutex<Catalog>>,
+        recyclers: Vec<Recycler>,
+        thresholds: &[Threshold],
+        metrics: &[MetricDef],
+    ) -> Self {
         Self {
+            catalog,
             series: Vec::new(),
-            index: HashMap::new(),
+            exchanges: Sums::default(),
+            iterations: Sums::default(),
             routes: vec![Vec::new(); recyclers.len()],
             recyclers,
-            tag_values: HashMap::new(),
-            series_per_metric: HashMap::new(),
             judges: thresholds.iter().filter_map(|threshold| Judge::new(threshold, metrics)).collect(),
             errors: ErrorTable::default(),
             next_interval: 0,
             open_until_ms: 1_000,
             early: Vec::new(),
+            buffers: Vec::new(),
             probe: None,
             probe_latency: ProbeLatency::default(),
-            folded: 0,
             clamped: 0,
         }
     }
 
-    /// Adds what a worker handed over, and gives the buffer back.
+    /// Adds what a worker handed over, and gives a buffer back.
     pub(crate) fn take(&mut self, mut batch: Batch) {
+        let worker = batch.worker;
         for new in batch.new_series.drain(..) {
             let route = self.route(&new);
-            let routes = &mut self.routes[batch.worker];
+            let routes = &mut self.routes[worker];
             debug_assert_eq!(routes.len(), new.id as usize, "series are announced in their order");
             routes.push(route);
         }
-        for sample in &batch.samples {
+        if let Some(probe) = self.probe.filter(|probe| probe.open) {
             // A batch may come late, with what was measured before the probe.
-            if self.probe.is_some_and(|probe| probe.open && u64::from(sample.at_ms) >= probe.from_ms) {
-                let route = self.routes[batch.worker][sample.series as usize];
-                each_value(route, sample.payload, |series, value| self.record_in_probe(series, value));
+            for sample in batch.samples.iter().filter(|sample| u64::from(sample.at_ms) >= probe.from_ms) {
+                self.add_to_probe(worker, sample);
             }
-            self.add(batch.worker, sample);
         }
         for error in batch.errors.drain(..) {
             self.errors.add(error);
         }
-        batch.samples.clear();
+        let empty = self.add(worker, batch.samples);
         // A full way back means that the worker is gone; then the buffer is just freed.
-        let _ = self.recyclers[batch.worker].try_send(batch.samples);
+        let _ = self.recyclers[worker].try_send(empty);
+    }
+
+    /// Adds samples to the open interval and keeps those that are early. Returns an empty buffer.
+    fn add(&mut self, worker: usize, mut samples: Vec<Sample>) -> Vec<Sample> {
+        let open_until_ms = self.open_until_ms;
+        let is_early = |sample: &Sample| u64::from(sample.at_ms) >= open_until_ms;
+        let Self { routes, series, exchanges, iterations, clamped, .. } = self;
+        let routes = &routes[worker];
+        let mut any_early = false;
+        for sample in &samples {
+            if is_early(sample) {
+                any_early = true;
+                continue;
+            }
+            match (routes[sample.series as usize], &sample.payload) {
+                (Route::Exchange(at), Payload::Exchange(exchange)) => exchanges.sums[at].record(exchange),
+                (Route::Iteration(at), &Payload::Iteration { duration_ms, scheduled_ms, failed }) => {
+                    iterations.sums[at].record(duration_ms, scheduled_ms, failed);
+                }
+                (Route::Metric(at), &Payload::Value(value)) => {
+                    *clamped += u64::from(!series[at].record(value));
+                }
+                (
+                    Route::Measure { duration, failed },
+                    &Payload::Measure { duration_ms, failed: has_failed },
+                ) => {
+                    *clamped += u64::from(!series[duration].record(duration_ms.into()));
+                    series[failed].record(flag(has_failed));
+                }
+                // A worker's series keeps its subject for good.
+                (route, payload) => debug_assert!(false, "{payload:?} came for {route:?}"),
+            }
+        }
+        if !any_early {
+            samples.clear();
+            return samples;
+        }
+        // The buffer itself is kept, as most of it is early if any is.
+        samples.retain(is_early);
+        self.early.push((worker, samples));
+        self.buffers.pop().unwrap_or_else(|| Vec::with_capacity(BUFFER_SAMPLES))
     }
 
     /// Adds a value measured by the engine itself.
@@ -169,12 +262,19 @@ impl Aggregator {
         if self.probe.is_some_and(|probe| probe.open) && metric != Builtin::DroppedIterations {
             self.record_in_probe(at, value);
         }
-        self.record(at, value);
+        self.clamped += u64::from(!self.series[at].record(value));
     }
 
     /// A probe begins, so long after the start of the load: thresholds are judged over it alone from now on.
     pub(crate) fn begin_probe(&mut self, at: Duration) {
         let from_ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
+        // It may have been known by a part of it, from an aggregator that was told earlier.
+        if self.probe.is_none_or(|known| known.from_ms != from_ms) {
+            self.begin_probe_from(from_ms);
+        }
+    }
+
+    fn begin_probe_from(&mut self, from_ms: u64) {
         self.probe = Some(Probe { from_ms, open: true });
         self.probe_latency = ProbeLatency::default();
         self.judges.iter_mut().for_each(Judge::begin_probe);
@@ -195,7 +295,28 @@ impl Aggregator {
         }
     }
 
-    fn record_in_probe(&mut self, series: usize, value: f64) {
+    fn add_to_probe(&mut self, worker: usize, sample: &Sample) {
+        match (self.routes[worker][sample.series as usize], sample.payload) {
+            (Route::Metric(at), Payload::Value(value)) => self.record_in_probe(at, value),
+            (Route::Measure { duration, failed }, Payload::Measure { duration_ms, failed: has_failed }) => {
+                self.record_in_probe(duration, duration_ms.into());
+                self.record_in_probe(failed, flag(has_failed));
+            }
+            (Route::Iteration(at), Payload::Iteration { duration_ms, scheduled_ms, failed }) => {
+                let places = self.iterations.sums[at].places;
+                let record = |place, value| self.record_in_probe(place, value);
+                places.each_value(duration_ms, scheduled_ms, failed, record);
+            }
+            (Route::Exchange(at), Payload::Exchange(exchange)) => {
+                let places = self.exchanges.sums[at].places;
+                places.each_value(&exchange, |place, value| self.record_in_probe(place, value));
+            }
+            // Told where it is added to the interval.
+            _ => {}
+        }
+    }
+
+    fn record_in_probe(&mut self, series: Place, value: f64) {
         if fits(value) {
             let series = &self.series[series];
             for &judge in &series.thresholds {
@@ -207,118 +328,137 @@ impl Aggregator {
         }
     }
 
-    fn record(&mut self, series: usize, value: f64) {
-        self.clamped += u64::from(!self.series[series].record(value));
-    }
-
-    fn add(&mut self, worker: usize, sample: &Sample) {
-        if u64::from(sample.at_ms) >= self.open_until_ms {
-            self.early.push((worker, *sample));
-            return;
-        }
-        let route = self.routes[worker][sample.series as usize];
-        each_value(route, sample.payload, |series, value| self.record(series, value));
-    }
-
     fn route(&mut self, new: &NewSeries) -> Route {
         let mut find = |metric: Builtin| self.find(metric.def(), new.tags.clone());
         match &new.subject {
             Subject::Metric(def) => Route::Metric(self.find(def.clone(), new.tags.clone())),
-            Subject::Iteration => Route::Iteration {
-                count: find(Builtin::Iterations),
-                duration: find(Builtin::IterationDuration),
-                scheduled: find(Builtin::IterationScheduledDuration),
-                failed: find(Builtin::IterationsFailed),
-            },
             Subject::Measure => Route::Measure {
                 duration: find(Builtin::MeasureDuration),
                 failed: find(Builtin::MeasureFailed),
             },
-            Subject::Exchange { connection_tags } => Route::Exchange(ExchangeRoute {
-                reqs: find(Builtin::HttpReqs),
-                failed: find(Builtin::HttpReqFailed),
-                duration: find(Builtin::HttpReqDuration),
-                blocked: find(Builtin::HttpReqBlocked),
-                looking_up: find(Builtin::HttpReqLookingUp),
-                connecting: find(Builtin::HttpReqConnecting),
-                tls_handshaking: find(Builtin::HttpReqTlsHandshaking),
-                sending: find(Builtin::HttpReqSending),
-                waiting: find(Builtin::HttpReqWaiting),
-                receiving: find(Builtin::HttpReqReceiving),
-                data_sent: self.find(Builtin::DataSent.def(), connection_tags.clone()),
-                data_received: self.find(Builtin::DataReceived.def(), connection_tags.clone()),
-            }),
+            Subject::Iteration => {
+                let places = IterationPlaces {
+                    count: find(Builtin::Iterations),
+                    duration: find(Builtin::IterationDuration),
+                    scheduled: find(Builtin::IterationScheduledDuration),
+                    failed: find(Builtin::IterationsFailed),
+                };
+                Route::Iteration(self.iterations.of(places, IterationSums::new))
+            }
+            Subject::Exchange { connection_tags } => {
+                let places = ExchangePlaces {
+                    reqs: find(Builtin::HttpReqs),
+                    failed: find(Builtin::HttpReqFailed),
+                    duration: find(Builtin::HttpReqDuration),
+                    blocked: find(Builtin::HttpReqBlocked),
+                    looking_up: find(Builtin::HttpReqLookingUp),
+                    connecting: find(Builtin::HttpReqConnecting),
+                    tls_handshaking: find(Builtin::HttpReqTlsHandshaking),
+                    sending: find(Builtin::HttpReqSending),
+                    waiting: find(Builtin::HttpReqWaiting),
+                    receiving: find(Builtin::HttpReqReceiving),
+                    data_sent: self.find(Builtin::DataSent.def(), connection_tags.clone()),
+                    data_received: self.find(Builtin::DataReceived.def(), connection_tags.clone()),
+                };
+                Route::Exchange(self.exchanges.of(places, ExchangeSums::new))
+            }
         }
     }
 
     /// The series of a metric with these tags, made if it is new, folded if there are too many.
-    fn find(&mut self, metric: MetricDef, mut tags: Tags) -> usize {
-        let mut folded = false;
-        for (key, value) in &mut tags {
-            if value == tag::OTHER {
-                // The worker had too many already.
-                folded = true;
-                continue;
-            }
-            let known = self.tag_values.entry((metric.name.clone(), key.clone())).or_default();
-            if known.contains(value) {
-                continue;
-            }
-            if known.len() < MAX_TAG_VALUES || selected(&self.judges, &metric.name, key, value) {
-                known.insert(value.clone());
-            } else {
-                tag::OTHER.clone_into(value);
-                folded = true;
-            }
+    fn find(&mut self, metric: MetricDef, tags: Tags) -> Place {
+        let catalog = Arc::clone(&self.catalog);
+        let mut catalog = lock(&catalog);
+        let place = catalog.find(metric, tags);
+        self.know(&catalog, place);
+        place
+    }
+
+    /// Makes the series up to this one known here.
+    fn know(&mut self, catalog: &Catalog, place: Place) {
+        if place < self.series.len() {
+            return;
         }
-        if let Some(at) = self.index.get(&(metric.name.clone(), tags.clone())) {
-            self.folded += u64::from(folded);
-            return *at;
+        for def in catalog.from(self.series.len()) {
+            let judges = self.judges.iter().enumerate();
+            self.series.push(Series {
+                scale: def.metric.unit.scale(),
+                latency: LatencyShare::of(&def.metric, &def.tags),
+                open: Totals::default(),
+                thresholds: judges
+                    .filter(|(_, judge)| judge.judges(&def.metric, &def.tags))
+                    .map(|(index, _)| index)
+                    .collect(),
+                announced: false,
+                def: def.clone(),
+            });
         }
-        let count = self.series_per_metric.entry(metric.name.clone()).or_default();
-        if *count >= MAX_SERIES_PER_METRIC {
-            let judges = &self.judges;
-            for (key, value) in &mut tags {
-                // What a scenario or a threshold stands on is kept apart at any price.
-                if key != tag::SCENARIO
-                    && key != tag::EXPECTED_RESPONSE
-                    && !selected(judges, &metric.name, key, value)
-                {
-                    tag::OTHER.clone_into(value);
-                }
-            }
-            folded = true;
-        } else {
-            *count += 1;
-        }
-        self.folded += u64::from(folded);
-        if let Some(at) = self.index.get(&(metric.name.clone(), tags.clone())) {
-            return *at;
-        }
-        let at = self.series.len();
-        let thresholds = self
-            .judges
-            .iter()
-            .enumerate()
-            .filter(|(_, judge)| judge.judges(&metric, &tags))
-            .map(|(index, _)| index)
-            .collect();
-        self.index.insert((metric.name.clone(), tags.clone()), at);
-        self.series.push(Series {
-            scale: metric.unit.scale(),
-            latency: LatencyShare::of(&metric, &tags),
-            def: SeriesDef { id: at as SeriesId, metric, tags },
-            open: Totals::default(),
-            thresholds,
-            announced: false,
+    }
+
+    /// Moves what samples added up to into their series.
+    fn collect(&mut self) {
+        let Self { series, exchanges, iterations, .. } = self;
+        exchanges.sums.iter_mut().for_each(|sums| sums.take(|place, part| series[place].add(part)));
+        iterations.sums.iter_mut().for_each(|sums| sums.take(|place, part| series[place].add(part)));
+    }
+
+    /// Hands over what came in that span, to the aggregator that leads.
+    pub(crate) fn part(&mut self, span: Span) -> Part {
+        let probe = self.probe.map(|probe| ProbePart {
+            from_ms: probe.from_ms,
+            judged: self.judges.iter_mut().map(Judge::take_probe).collect(),
+            latency: std::mem::take(&mut self.probe_latency),
         });
-        at
+        if span == Span::Probe {
+            if let Some(running) = &mut self.probe {
+                running.open = false;
+            }
+            return Part { probe, ..Part::default() };
+        }
+        if span == Span::Rest {
+            self.last_interval();
+        }
+        self.collect();
+        let some = self.series.iter_mut().enumerate().filter(|(_, series)| series.open.count > 0);
+        let part = Part {
+            series: some.map(|(place, series)| (place, series.open.take())).collect(),
+            errors: self.errors.drain(),
+            clamped: std::mem::take(&mut self.clamped),
+            probe,
+        };
+        self.open_next();
+        part
+    }
+
+    /// Adds what another aggregator parted with, to the interval that is closed next.
+    pub(crate) fn absorb(&mut self, part: Part) {
+        let catalog = Arc::clone(&self.catalog);
+        for (place, totals) in part.series {
+            if place >= self.series.len() {
+                self.know(&lock(&catalog), place);
+            }
+            self.series[place].add(totals);
+        }
+        part.errors.into_iter().for_each(|error| self.errors.add(error));
+        self.clamped += part.clamped;
+        let Some(part) = part.probe else { return };
+        if self.probe.is_none_or(|known| known.from_ms < part.from_ms) {
+            // The other one was told earlier.
+            self.begin_probe_from(part.from_ms);
+        }
+        if self.probe.is_some_and(|known| known.from_ms == part.from_ms) {
+            for (judge, totals) in self.judges.iter_mut().zip(&part.judged) {
+                judge.add_part_of_probe(totals);
+            }
+            self.probe_latency.merge(part.latency);
+        }
     }
 
     /// Ends the open interval, `seconds` long, at `elapsed` since the start of the load.
     pub(crate) fn close(&mut self, seconds: f64, elapsed: Duration) -> Interval {
         let mut interval = Interval { index: self.next_interval, seconds, ..Interval::default() };
         self.next_interval += 1;
+        self.collect();
         for series in &mut self.series {
             if series.open.count == 0 {
                 continue;
@@ -340,8 +480,7 @@ impl Aggregator {
             interval.thresholds.push(judge.look(elapsed, probe).holds);
         }
         interval.errors = self.errors.news().into_iter().map(Into::into).collect();
-        self.open_until_ms = self.open_until_ms.saturating_add(1_000);
-        self.add_early();
+        self.open_next();
         interval
     }
 
@@ -356,14 +495,15 @@ impl Aggregator {
         Some(judge.threshold.source.clone())
     }
 
+    fn open_next(&mut self) {
+        self.open_until_ms = self.open_until_ms.saturating_add(1_000);
+        self.add_early();
+    }
+
     fn add_early(&mut self) {
-        let mut early = std::mem::take(&mut self.early);
-        for (worker, sample) in early.drain(..) {
-            self.add(worker, &sample);
-        }
-        if self.early.is_empty() {
-            // Gives the memory of the buffer back to itself.
-            self.early = early;
+        for (worker, samples) in std::mem::take(&mut self.early) {
+            let empty = self.add(worker, samples);
+            self.buffers.push(empty);
         }
     }
 
@@ -380,143 +520,19 @@ impl Aggregator {
         Aggregated {
             thresholds: self.judges.iter().map(|judge| judge.outcome(elapsed)).collect(),
             errors,
-            folded_series: self.folded,
+            folded_series: lock(&self.catalog).folded(),
             clamped_values: self.clamped,
         }
     }
 }
 
-/// What a sample means: each value with its series.
-fn each_value(route: Route, payload: Payload, mut record: impl FnMut(usize, f64)) {
-    match (route, payload) {
-        (Route::Metric(at), Payload::Value(value)) => record(at, value),
-        (
-            Route::Iteration { count, duration, scheduled, failed },
-            Payload::Iteration { duration_ms, scheduled_ms, failed: has_failed },
-        ) => {
-            record(count, 1.0);
-            record(duration, duration_ms.into());
-            record(scheduled, scheduled_ms.into());
-            record(failed, flag(has_failed));
-        }
-        (Route::Measure { duration, failed }, Payload::Measure { duration_ms, failed: has_failed }) => {
-            record(duration, duration_ms.into());
-            record(failed, flag(has_failed));
-        }
-        (Route::Exchange(route), Payload::Exchange(exchange)) => {
-            let duration = f64::from(exchange.sending_ms)
-                + f64::from(exchange.waiting_ms)
-                + f64::from(exchange.receiving_ms);
-            record(route.reqs, 1.0);
-            record(route.failed, flag(exchange.failed));
-            record(route.duration, duration);
-            record(route.blocked, exchange.blocked_ms.into());
-            record(route.looking_up, exchange.looking_up_ms.into());
-            record(route.connecting, exchange.connecting_ms.into());
-            record(route.tls_handshaking, exchange.tls_handshaking_ms.into());
-            record(route.sending, exchange.sending_ms.into());
-            record(route.waiting, exchange.waiting_ms.into());
-            record(route.receiving, exchange.receiving_ms.into());
-            record(route.data_sent, exchange.bytes_sent as f64);
-            record(route.data_received, exchange.bytes_received as f64);
-        }
-        // A worker's series keeps its subject for good.
-        (route, payload) => debug_assert!(false, "{payload:?} came for {route:?}"),
-    }
+/// Nothing in it is left half-way by a panic that could happen there.
+fn lock(catalog: &Mutex<Catalog>) -> MutexGuard<'_, Catalog> {
+    catalog.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether sums can take a value: one infinite or missing value would make the sum of the whole run one.
+#[inline]
 fn fits(value: f64) -> bool {
     value.abs() <= MAX_MAGNITUDE
-}
-
-fn flag(set: bool) -> f64 {
-    f64::from(u8::from(set))
-}
-
-/// Whether a threshold would miss this value if it were folded. One that asks for the rest as well, as
-/// `name:*` and `!name:/seats` do, selects what it selected after the folding too.
-fn selected(judges: &[Judge], metric: &str, key: &str, value: &str) -> bool {
-    judges.iter().filter(|judge| judge.threshold.metric == metric).any(|judge| {
-        judge.threshold.selector.iter().any(|matcher| {
-            matcher.tag == key && matcher.pattern.matches(value) && !matcher.pattern.matches(tag::OTHER)
-        })
-    })
-}
-
-/// What the loop needs of the rest of the engine once per closed interval.
-pub(crate) trait Observer {
-    /// Fills in what only the engine knows, before the interval is closed.
-    fn before_close(&mut self, aggregator: &mut Aggregator);
-    /// An interval was closed.
-    fn closed(&mut self, interval: Interval);
-    /// A threshold wants the test to end.
-    fn abort(&mut self, threshold: String);
-    /// How long the load has been held so far: no time that a rate is about.
-    fn held(&self) -> Duration {
-        Duration::ZERO
-    }
-}
-
-/// Turns messages and the clock into calls of the aggregator until [`Message::Finish`].
-pub(crate) fn run(
-    mut aggregator: Aggregator,
-    messages: &Receiver<Message>,
-    observer: &mut impl Observer,
-) -> Aggregated {
-    let second = Duration::from_secs(1);
-    // More can't be under way at once.
-    let backlog = aggregator.recyclers.len() * BUFFERS;
-    let mut begin: Option<Instant> = None;
-    let mut closed = 0u32;
-    let end = loop {
-        let due = begin.map(|begin| begin + second * (closed + 1) + CLOSE_DELAY);
-        let wait = due.map_or(second, |due| due.saturating_duration_since(clock::now()));
-        let first = messages.recv_timeout(wait);
-        let is_due = due.is_some_and(|due| clock::now() >= due);
-        let mut end = matches!(first, Err(RecvTimeoutError::Disconnected)).then(clock::now);
-        // An interval that is due takes all that was sent before: this thread may have been held up.
-        let others = messages.try_iter().take(if is_due { backlog } else { 0 });
-        for message in first.into_iter().chain(others) {
-            match message {
-                Message::Begin(start) => begin = Some(start),
-                Message::Batch(batch) => aggregator.take(batch),
-                Message::Value { metric, tags, value } => aggregator.value(metric, &tags, value),
-                Message::ProbeBegin(at) => {
-                    let offset = begin.map(|begin| at.saturating_duration_since(begin));
-                    aggregator.begin_probe(offset.unwrap_or_default());
-                }
-                Message::ProbeEnd(probe, reply) => {
-                    // Whoever asked may have been stopped.
-                    let _ = reply.send(aggregator.end_probe(&probe));
-                }
-                Message::Finish(at) => end = Some(at),
-            }
-        }
-        if let Some(end) = end {
-            break end;
-        }
-        if is_due {
-            closed += 1;
-            observer.before_close(&mut aggregator);
-            let loaded = (second * closed).saturating_sub(observer.held());
-            observer.closed(aggregator.close(1.0, loaded));
-            if let Some(threshold) = aggregator.abort_due(loaded) {
-                observer.abort(threshold);
-            }
-        }
-    };
-    let Some(begin) = begin else { return aggregator.finish(Duration::ZERO) };
-    let elapsed = end.saturating_duration_since(begin);
-    while elapsed >= second * (closed + 1) {
-        closed += 1;
-        observer.before_close(&mut aggregator);
-        observer.closed(aggregator.close(1.0, (second * closed).saturating_sub(observer.held())));
-    }
-    aggregator.last_interval();
-    observer.before_close(&mut aggregator);
-    let rest = elapsed.saturating_sub(second * closed);
-    let loaded = elapsed.saturating_sub(observer.held());
-    observer.closed(aggregator.close(rest.as_secs_f64(), loaded));
-    aggregator.finish(loaded)
 }

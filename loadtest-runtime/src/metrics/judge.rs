@@ -64,6 +64,16 @@ impl Judge {
         self.probe.record(self.metric.kind, self.metric.unit.scale(), value);
     }
 
+    /// Adds what came of the probe elsewhere.
+    pub(super) fn add_part_of_probe(&mut self, part: &Totals) {
+        self.probe.merge(part);
+    }
+
+    /// Takes out what has come of the probe.
+    pub(super) fn take_probe(&mut self) -> Totals {
+        self.probe.take()
+    }
+
     /// Judges what has come so far, over this time; if probes are judged, the probe since its begin.
     pub(super) fn look(&mut self, elapsed: Duration, probe: Option<Duration>) -> Evaluation {
         let evaluation = match probe.filter(|_| self.is_of_probes()) {
@@ -158,6 +168,15 @@ impl ProbeLatency {
         if share.rank == self.rank && share.counts {
             let (_, kind, unit) = LATENCY[share.rank].spec();
             self.totals.record(kind, unit.scale(), value);
+        }
+    }
+
+    /// Adds what came of the probe elsewhere.
+    pub(super) fn merge(&mut self, part: Self) {
+        if part.rank < self.rank {
+            *self = part;
+        } else if part.rank == self.rank {
+            self.totals.merge(&part.totals);
         }
     }
 

@@ -5,6 +5,7 @@
 //! A full channel is counted as loss and never waited for: the run becomes invalid, not slow.
 
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock};
@@ -13,8 +14,12 @@ use std::time::Duration;
 use loadtest_core::metric::{Builtin, MetricDef, Tags, tag};
 
 use super::errors::{ErrorCount, ErrorTable};
+use crate::hash::BuildQuick;
+use super::intern::{Asked, CHECKS, FOLDED, Interner, MAX_INTERNED, NO_METHOD, Recent, Text};
 use super::sample::{Batch, Exchange, LocalSeries, Message, NewSeries, Payload, Sample, Subject};
 use crate::clock::{self, Instant};
+
+pub(crate) use super::intern::TagSet;
 
 /// How often a worker hands over a buffer that is not full.
 pub(crate) const FLUSH_EVERY: Duration = Duration::from_millis(100);
@@ -22,19 +27,6 @@ pub(crate) const FLUSH_EVERY: Duration = Duration::from_millis(100);
 pub(crate) const BUFFER_SAMPLES: usize = 512;
 /// Buffers of a worker: at 200,000 samples per second a fifth of a second of delay is absorbed.
 pub(crate) const BUFFERS: usize = 80;
-/// Series, sets of tags and texts that a worker tells apart. Those after them are folded: texts become
-/// `__other__`, and sets of tags those of the scenario. So memory is bounded whatever a test makes names of.
-const MAX_INTERNED: usize = 20_000;
-
-/// An interned set of tags.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub(crate) struct TagSet(u32);
-
-/// An interned text.
-type Text = u32;
-/// The text that stands for those that were not interned any more.
-const FOLDED: Text = Text::MAX;
-
 /// What tells one series of HTTP exchanges from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ExchangeTags<'a> {
@@ -47,7 +39,7 @@ pub(crate) struct ExchangeTags<'a> {
     pub(crate) error_code: u16,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Key {
     Metric {
         tags: TagSet,
@@ -79,6 +71,31 @@ enum Key {
     },
 }
 
+impl Hash for Key {
+    /// In two or three words: this is asked for often.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let mut words = |kind: u64, tags: &TagSet, name: u32, rest: u64| {
+            state.write_u64(u64::from(tags.0) << 32 | u64::from(name));
+            state.write_u64(rest << 8 | kind);
+        };
+        match self {
+            Key::Metric { tags, name } => {
+                words(0, tags, 0, 0);
+                name.hash(state);
+            }
+            Key::Iteration { tags } => words(1, tags, 0, 0),
+            Key::Measure { tags, name } => words(2, tags, *name, 0),
+            Key::Check { tags, name } => words(3, tags, *name, 0),
+            Key::Throttled { tags, name } => words(4, tags, *name, 0),
+            // The protocol hardly ever tells two of them apart.
+            Key::Exchange { tags, name, method, status, protocol: _, expected, error } => {
+                let outcome = u64::from(*status) | u64::from(*error) << 16 | u64::from(*expected) << 32;
+                words(5, tags, *name, outcome ^ u64::from(*method) << 33);
+            }
+        }
+    }
+}
+
 impl Key {
     fn tags_mut(&mut self) -> &mut TagSet {
         match self {
@@ -102,84 +119,26 @@ impl Key {
     }
 }
 
-/// Interned texts and sets of tags.
-#[derive(Debug, Default)]
-struct Interner {
-    texts: HashMap<Box<str>, Text>,
-    /// Each set with the one that it was derived from in the first place.
-    sets: Vec<(Tags, TagSet)>,
-    set_ids: HashMap<Tags, TagSet>,
-    derived: HashMap<(TagSet, Text, Text), TagSet>,
-}
-
-impl Interner {
-    /// The id of a text; [`FOLDED`] if there are too many.
-    fn text(&mut self, text: &str) -> Text {
-        if let Some(id) = self.texts.get(text) {
-            return *id;
-        }
-        if self.texts.len() >= MAX_INTERNED {
-            return FOLDED;
-        }
-        let id = self.texts.len() as Text;
-        self.texts.insert(text.into(), id);
-        id
-    }
-
-    fn tags(&self, set: TagSet) -> &Tags {
-        &self.sets[set.0 as usize].0
-    }
-
-    /// The tags of the scenario that a set of tags belongs to.
-    fn root(&self, set: TagSet) -> TagSet {
-        self.sets[set.0 as usize].1
-    }
-
-    fn set(&mut self, tags: Tags, root: Option<TagSet>) -> TagSet {
-        if let Some(known) = self.set_ids.get(&tags) {
-            return *known;
-        }
-        let set = TagSet(self.sets.len() as u32);
-        self.set_ids.insert(tags.clone(), set);
-        self.sets.push((tags, root.unwrap_or(set)));
-        set
-    }
-
-    fn with(&mut self, base: TagSet, key: &str, value: &str) -> TagSet {
-        let (key_id, value_id) = (self.text(key), self.text(value));
-        if let Some(set) = self.derived.get(&(base, key_id, value_id)) {
-            return *set;
-        }
-        if key_id == FOLDED || self.sets.len() >= MAX_INTERNED || self.derived.len() >= MAX_INTERNED {
-            return self.root(base);
-        }
-        let mut tags = self.tags(base).clone();
-        match (value, value_id) {
-            // A tag without a value is no tag: selectors can't tell them apart, so there is one series.
-            ("", _) => tags.remove(key),
-            (_, FOLDED) => tags.insert(key.to_owned(), tag::OTHER.to_owned()),
-            _ => tags.insert(key.to_owned(), value.to_owned()),
-        };
-        let set = self.set(tags, Some(self.root(base)));
-        self.derived.insert((base, key_id, value_id), set);
-        set
-    }
-}
-
 /// Records the samples of one worker.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     worker: usize,
     start: Arc<OnceLock<Instant>>,
+    /// The millisecond of the last sample, once something is recorded.
+    last: Option<Millisecond>,
     interner: Interner,
-    series: HashMap<Key, LocalSeries>,
+    series: HashMap<Key, LocalSeries, BuildQuick>,
+    recent: Recent,
+    /// The series of iterations by the set of tags.
+    iterations: Vec<Option<LocalSeries>>,
     new_series: Vec<NewSeries>,
     samples: Vec<Sample>,
     errors: ErrorTable,
     out: SyncSender<Message>,
     recycled: Receiver<Vec<Sample>>,
-    /// A buffer that was refused and is empty again: it must not leave the cycle.
-    spare: Option<Vec<Sample>>,
+    /// Empty buffers. The one that came back last is filled next: it is still in the cache, and buffers that are
+    /// not needed take no memory.
+    spare: Vec<Vec<Sample>>,
     lost: Arc<AtomicU64>,
 }
 
@@ -196,21 +155,21 @@ impl Recorder {
         lost: Arc<AtomicU64>,
     ) -> (Self, Recycler) {
         let (recycler, recycled) = sync_channel(BUFFERS);
-        for _ in 1..BUFFERS {
-            // The channel has room for all of them and its other end is right here.
-            let _ = recycler.try_send(Vec::with_capacity(BUFFER_SAMPLES));
-        }
         let recorder = Self {
             worker,
             start,
+            last: None,
             interner: Interner::default(),
-            series: HashMap::new(),
+            series: HashMap::default(),
+            recent: Recent::default(),
+            iterations: Vec::new(),
             new_series: Vec::new(),
             samples: Vec::with_capacity(BUFFER_SAMPLES),
             errors: ErrorTable::default(),
             out,
             recycled,
-            spare: None,
+            // With the one that is filled: as many as the way back takes.
+            spare: (1..BUFFERS).map(|_| Vec::with_capacity(BUFFER_SAMPLES)).collect(),
             lost,
         };
         (recorder, recycler)
@@ -241,9 +200,10 @@ impl Recorder {
 
     /// A check.
     pub(crate) fn check(&mut self, at: Instant, tags: TagSet, check: &str, holds: bool) {
-        let key = Key::Check { tags, name: self.interner.text(check) };
-        let subject = |_: &Tags| Subject::Metric(Builtin::Checks.def());
-        let series = self.series(key, subject, |own| insert(own, tag::CHECK, check));
+        let asked = Asked { tags, name: check, method: NO_METHOD, outcome: CHECKS, protocol: "" };
+        let place = asked.place();
+        let found = self.recent.find(&self.interner, place, &asked);
+        let series = found.unwrap_or_else(|| self.series_of_check(place, &asked));
         self.push(at, series, Payload::Value(f64::from(u8::from(holds))));
     }
 
@@ -256,7 +216,8 @@ impl Recorder {
         scheduled: Duration,
         failed: bool,
     ) {
-        let series = self.series(Key::Iteration { tags }, |_| Subject::Iteration, |_| {});
+        let found = self.iterations.get(tags.0 as usize).copied().flatten();
+        let series = found.unwrap_or_else(|| self.series_of_iteration(tags));
         let payload = Payload::Iteration {
             duration_ms: clock::millis(duration) as f32,
             scheduled_ms: clock::millis(scheduled) as f32,
@@ -282,10 +243,22 @@ impl Recorder {
 
     /// An HTTP exchange.
     pub(crate) fn exchange(&mut self, at: Instant, tags: TagSet, of: ExchangeTags<'_>, exchange: Exchange) {
+        let ExchangeTags { name, method, status, protocol, expected, error_code } = of;
+        let outcome = u64::from(status) | u64::from(error_code) << 16 | u64::from(expected) << 32;
+        let asked = Asked { tags, name, method, outcome, protocol };
+        let place = asked.place();
+        let found = self.recent.find(&self.interner, place, &asked);
+        let series = found.unwrap_or_else(|| self.series_of_exchange(place, &asked, of));
+        self.push(at, series, Payload::Exchange(exchange));
+    }
+
+    #[cold]
+    fn series_of_exchange(&mut self, place: usize, asked: &Asked<'_>, of: ExchangeTags<'_>) -> LocalSeries {
+        let [name, method] = [of.name, of.method].map(|text| self.interner.text(text));
         let key = Key::Exchange {
-            tags,
-            name: self.interner.text(of.name),
-            method: self.interner.text(of.method),
+            tags: asked.tags,
+            name,
+            method,
             status: of.status,
             protocol: of.protocol,
             expected: of.expected,
@@ -304,13 +277,35 @@ impl Recorder {
                 insert(own, tag::ERROR_CODE, &of.error_code.to_string());
             }
         });
-        self.push(at, series, Payload::Exchange(exchange));
+        self.recent.remember(place, asked, [name, method], series);
+        series
+    }
+
+    #[cold]
+    fn series_of_check(&mut self, place: usize, asked: &Asked<'_>) -> LocalSeries {
+        let [name, method] = [asked.name, asked.method].map(|text| self.interner.text(text));
+        let subject = |_: &Tags| Subject::Metric(Builtin::Checks.def());
+        let key = Key::Check { tags: asked.tags, name };
+        let series = self.series(key, subject, |own| insert(own, tag::CHECK, asked.name));
+        self.recent.remember(place, asked, [name, method], series);
+        series
+    }
+
+    #[cold]
+    fn series_of_iteration(&mut self, tags: TagSet) -> LocalSeries {
+        let series = self.series(Key::Iteration { tags }, |_| Subject::Iteration, |_| {});
+        let at = tags.0 as usize;
+        if self.iterations.len() <= at {
+            self.iterations.resize(at + 1, None);
+        }
+        self.iterations[at] = Some(series);
+        series
     }
 
     /// An error, for the table of kinds.
     pub(crate) fn error(&mut self, at: Instant, mut error: ErrorCount) {
-        if let Some(start) = self.start.get().copied() {
-            error.first_at_ms = offset_ms(start, at);
+        if let Some(at_ms) = self.offset_ms(at) {
+            error.first_at_ms = at_ms;
             self.errors.add(error);
         }
     }
@@ -321,7 +316,8 @@ impl Recorder {
             return;
         }
         // Without an empty buffer the aggregator is behind by all of them: this one is lost, and counted.
-        let Some(empty) = self.spare.take().or_else(|| self.recycled.try_recv().ok()) else {
+        self.spare.extend(self.recycled.try_iter());
+        let Some(empty) = self.spare.pop() else {
             self.lost.fetch_add(self.samples.len() as u64, Ordering::Relaxed);
             self.samples.clear();
             return;
@@ -339,7 +335,7 @@ impl Recorder {
         {
             self.lost.fetch_add(batch.samples.len() as u64, Ordering::Relaxed);
             batch.samples.clear();
-            self.spare = Some(batch.samples);
+            self.spare.push(batch.samples);
             // Later samples refer to these series, and there are few errors: they get another chance.
             self.new_series = batch.new_series;
             for error in batch.errors {
@@ -382,21 +378,49 @@ impl Recorder {
         id
     }
 
+    #[inline]
     fn push(&mut self, at: Instant, series: LocalSeries, payload: Payload) {
-        let Some(start) = self.start.get().copied() else { return };
-        self.samples.push(Sample { series, at_ms: offset_ms(start, at), payload });
+        let Some(at_ms) = self.offset_ms(at) else { return };
+        self.samples.push(Sample { series, at_ms, payload });
         if self.samples.len() == BUFFER_SAMPLES {
             self.flush();
         }
+    }
+
+    /// Milliseconds from the start of the load; `None` before.
+    #[inline]
+    fn offset_ms(&mut self, at: Instant) -> Option<u32> {
+        match &self.last {
+            // Where it costs anything there are many samples in a millisecond, and to compare is cheaper.
+            Some(last) if last.begin <= at && at < last.end => Some(last.number),
+            _ => {
+                self.last = Some(Millisecond::of(at, *self.start.get()?));
+                self.last.as_ref().map(|last| last.number)
+            }
+        }
+    }
+}
+
+/// A millisecond of the load.
+#[derive(Debug)]
+struct Millisecond {
+    begin: Instant,
+    end: Instant,
+    /// How many were before it.
+    number: u32,
+}
+
+impl Millisecond {
+    /// That of an instant. What was before the start was at the start.
+    fn of(at: Instant, start: Instant) -> Self {
+        let number = u32::try_from(at.saturating_duration_since(start).as_millis()).unwrap_or(u32::MAX);
+        let begin = start + Duration::from_millis(number.into());
+        Self { begin, end: begin + Duration::from_millis(1), number }
     }
 }
 
 fn insert(tags: &mut Tags, tag: &str, value: &str) {
     tags.insert(tag.to_owned(), value.to_owned());
-}
-
-fn offset_ms(start: Instant, at: Instant) -> u32 {
-    u32::try_from(at.saturating_duration_since(start).as_millis()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -2,12 +2,14 @@
 //! mention of each series.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use loadtest_core::metric::{Builtin, MetricDef, Tags};
 use loadtest_core::results::ThresholdOutcome;
 use tokio::sync::oneshot;
 
+use super::aggregator::Part;
 use super::errors::ErrorCount;
 
 /// Index of a series on one worker.
@@ -48,6 +50,14 @@ pub(crate) struct Exchange {
     pub(crate) bytes_sent: u64,
     pub(crate) bytes_received: u64,
     pub(crate) failed: bool,
+}
+
+impl Exchange {
+    /// Sending + waiting + receiving.
+    #[inline]
+    pub(crate) fn duration_ms(&self) -> f64 {
+        f64::from(self.sending_ms) + f64::from(self.waiting_ms) + f64::from(self.receiving_ms)
+    }
 }
 
 /// What a local series stands for.
@@ -100,6 +110,17 @@ pub(crate) struct JudgedProbe {
     pub(crate) latency_ms: BTreeMap<String, f64>,
 }
 
+/// What an aggregator that leads others asks them for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Span {
+    /// The open second, which is over.
+    Second,
+    /// Everything that has come: the load is over.
+    Rest,
+    /// What is known of the probe, which is over.
+    Probe,
+}
+
 /// A message to the aggregator.
 #[derive(Debug)]
 pub(crate) enum Message {
@@ -116,6 +137,8 @@ pub(crate) enum Message {
     ProbeBegin(crate::clock::Instant),
     /// All that belongs to the probe has been sent: how did it go?
     ProbeEnd(EndedProbe, oneshot::Sender<JudgedProbe>),
+    /// An aggregator that leads others asks one of them for what came to it.
+    Collect(Span, SyncSender<Part>),
     /// The load is over since this instant and no more will come: close the last interval.
     Finish(crate::clock::Instant),
 }

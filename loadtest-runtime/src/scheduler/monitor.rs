@@ -14,7 +14,8 @@ use super::{Audience, Running};
 use crate::clock::{self, Instant};
 use crate::context::{Stop, StopCause};
 use crate::executor::Brake;
-use crate::metrics::aggregator::{Aggregator, Observer};
+use crate::metrics::aggregator::Aggregator;
+use crate::metrics::crew::Observer;
 use crate::process;
 use crate::worker::{Health, Worker};
 

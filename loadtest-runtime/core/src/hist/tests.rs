@@ -34,10 +34,7 @@ fn lognormal(n: usize, sigma: f64) -> Vec<f64> {
 
 /// Bytes beyond the histogram itself.
 fn memory(hist: &Hist) -> usize {
-    match &hist.counts {
-        Counts::Sparse(buckets) => size_of_val(&**buckets),
-        Counts::Dense(counts) => size_of_val(&**counts) + counts.distinct_values() * 8,
-    }
+    hist.counts.memory()
 }
 
 #[test]
@@ -218,6 +215,15 @@ proptest! {
         }
         let mean = values.iter().sum::<f64>() / values.len() as f64;
         prop_assert!((hist.mean().expect("not empty") - mean).abs() <= mean * 0.001);
+    }
+
+    #[test]
+    fn one_value_is_rounded_as_several_are(whole in 0u64..1 << 33, part in prop_oneof![Just(0.5), 0.0..1.0f64]) {
+        for value in [whole as f64 + part, (whole % 2_048) as f64 + part, part, 0.5f64.next_down(), -part] {
+            let mut several = Hist::default();
+            several.record_n(value, 2);
+            prop_assert_eq!(hist([value, value]), several, "{}", value);
+        }
     }
 
     #[test]

@@ -80,6 +80,25 @@ pub struct HttpSettings {
 }
 
 impl HttpSettings {
+    /// What of it shapes the load: what is sent, and on how many connections. Where names lead, who is asked, and
+    /// what may be reached is none of it.
+    #[must_use]
+    pub fn shaping(&self) -> HttpSettings {
+        HttpSettings {
+            max_redirects: self.max_redirects,
+            discard_response_bodies: self.discard_response_bodies,
+            no_connection_reuse: self.no_connection_reuse,
+            no_vu_connection_reuse: self.no_vu_connection_reuse,
+            http_version: self.http_version,
+            tls_version: self.tls_version,
+            batch: self.batch,
+            batch_per_host: self.batch_per_host,
+            cookies: self.cookies,
+            http_debug: self.http_debug,
+            ..HttpSettings::default()
+        }
+    }
+
     /// Whether nothing is said here.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::metrics::aggregator::Observer;
+use crate::metrics::crew::{self, Observer, Others};
 
 #[test]
 fn an_exchange_becomes_twelve_series() {
@@ -213,7 +213,7 @@ fn a_delay_of_the_aggregator_moves_no_sample_to_another_second() {
     messages.send(Message::Finish(begin + Duration::from_millis(3_400))).expect("has room");
     let mut listener = Listener::default();
     let aggregator = Aggregator::new(vec![recycler], &[], &[]);
-    crate::metrics::aggregator::run(aggregator, &inbox, &mut listener);
+    crew::run(aggregator, &inbox, &Others::default(), &mut listener);
     let found: Vec<_> = listener
         .intervals
         .iter()

@@ -1,5 +1,6 @@
 //! Measuring as its user sees it: what is recorded on workers comes out of intervals and thresholds.
 
+mod crew;
 mod folding;
 mod intervals;
 mod memory;
@@ -19,14 +20,17 @@ use loadtest_core::threshold::Threshold;
 
 use super::aggregator::{Aggregated, Aggregator};
 use super::recorder::{BUFFERS, ExchangeTags, Recorder, TagSet};
-use super::sample::{Exchange, Message};
+use super::sample::{Exchange, Message, Span};
 use crate::clock::Instant;
 
 /// Workers' recorders and the aggregator that they send to, without threads.
 struct Bench {
     recorders: Vec<Recorder>,
+    /// The one that leads.
     aggregator: Aggregator,
-    inbox: Receiver<Message>,
+    others: Vec<Aggregator>,
+    /// One for each aggregator.
+    inboxes: Vec<Receiver<Message>>,
     lost: Arc<AtomicU64>,
     start: Instant,
     closed: u32,
@@ -44,18 +48,33 @@ impl Bench {
 
     /// The load has not begun yet: it does when the cell is set.
     fn before_start(workers: usize, thresholds: &[&str]) -> (Arc<OnceLock<Instant>>, Self) {
+        Self::with_aggregators(workers, 1, thresholds)
+    }
+
+    fn with_aggregators(workers: usize, count: usize, thresholds: &[&str]) -> (Arc<OnceLock<Instant>>, Self) {
         let start = Arc::new(OnceLock::new());
         let lost = Arc::new(AtomicU64::new(0));
-        let (messages, inbox) = sync_channel(workers * BUFFERS);
-        let new = |worker| Recorder::new(worker, messages.clone(), Arc::clone(&start), Arc::clone(&lost));
-        let (mut recorders, recyclers): (Vec<_>, Vec<_>) = (0..workers).map(new).unzip();
+        let (to, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| sync_channel(workers * BUFFERS)).unzip();
+        let mut recyclers: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
+        let mut recorders = Vec::new();
+        for worker in 0..workers {
+            let own = &mut recyclers[worker % count];
+            let out = to[worker % count].clone();
+            let (recorder, recycler) = Recorder::new(own.len(), out, Arc::clone(&start), Arc::clone(&lost));
+            own.push(recycler);
+            recorders.push(recorder);
+        }
         let thresholds: Vec<Threshold> = thresholds.iter().map(|text| text.parse().expect("valid")).collect();
         let metrics: Vec<MetricDef> = Builtin::ALL.iter().map(|metric| metric.def()).collect();
         let base = recorders.iter_mut().map(|recorder| recorder.tag_set(tags(&[("scenario", "s")]))).last();
+        let mut recyclers = recyclers.into_iter();
+        let aggregator = Aggregator::new(recyclers.next().expect("one"), &thresholds, &metrics);
+        let others = recyclers.map(|own| aggregator.beside(own, &thresholds, &metrics)).collect();
         let bench = Self {
             recorders,
-            aggregator: Aggregator::new(recyclers, &thresholds, &metrics),
-            inbox,
+            aggregator,
+            others,
+            inboxes,
             lost,
             start: crate::clock::now(),
             closed: 0,
@@ -91,9 +110,12 @@ impl Bench {
         for recorder in &mut self.recorders {
             recorder.flush();
         }
-        for message in self.inbox.try_iter() {
-            if let Message::Batch(batch) = message {
-                self.aggregator.take(batch);
+        let aggregators = std::iter::once(&mut self.aggregator).chain(&mut self.others);
+        for (aggregator, inbox) in aggregators.zip(&self.inboxes) {
+            for message in inbox.try_iter() {
+                if let Message::Batch(batch) = message {
+                    aggregator.take(batch);
+                }
             }
         }
     }
@@ -101,9 +123,15 @@ impl Bench {
     /// Closes the next second.
     fn close(&mut self) -> Interval {
         self.closed += 1;
+        self.collect(Span::Second);
         let interval = self.aggregator.close(1.0, Duration::from_secs(self.closed.into()));
         self.out.add(&interval);
         interval
+    }
+
+    /// Gives the one that leads what the others have.
+    fn collect(&mut self, span: Span) {
+        self.others.iter_mut().for_each(|other| self.aggregator.absorb(other.part(span)));
     }
 
     fn deliver_and_close(&mut self) -> Interval {
@@ -115,6 +143,7 @@ impl Bench {
     fn finish(mut self) -> (Sums, Aggregated) {
         self.deliver();
         self.aggregator.last_interval();
+        self.collect(Span::Rest);
         self.close();
         (self.out, self.aggregator.finish(Duration::from_secs(self.closed.into())))
     }
