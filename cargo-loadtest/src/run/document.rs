@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use loadtest_core::metric::{Kind, Tags, Totals, tag};
-use loadtest_core::options::Workload;
+use loadtest_core::options::http::HttpSettings;
+use loadtest_core::options::{Options, Workload};
 use loadtest_core::results::{Interval, SeriesSummary, TestDocument};
 use sha2::{Digest, Sha256};
 
@@ -58,6 +59,15 @@ pub(super) struct ScenarioLoad {
     /// The most HTTP requests per second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) rps: Option<u32>,
+    /// What is sent and on how many connections.
+    #[serde(skip_serializing_if = "HttpSettings::is_empty")]
+    pub(super) http: HttpSettings,
+}
+
+impl ScenarioLoad {
+    pub(super) fn of(workload: Workload, options: &Options) -> Self {
+        Self { workload, tags: options.tags.clone(), rps: options.rps, http: options.http.shaping() }
+    }
 }
 
 /// SHA-256 over the test's id and the load of each of its scenarios. Not in it: the seed, limits, values
@@ -112,16 +122,15 @@ fn summary(test: &TestData) -> Vec<SeriesSummary> {
 mod tests {
     use std::time::Duration;
 
-    use loadtest_core::options::Options;
-
     use super::*;
 
     fn load(vus: u32, tag: Option<&str>) -> BTreeMap<String, ScenarioLoad> {
         let options =
             Options { vus: Some(vus), duration: Some(Duration::from_secs(5)), ..Options::default() };
         let tags = tag.map(|tag| ("size".to_owned(), tag.to_owned())).into_iter().collect();
+        let options = Options { tags, ..options };
         let workload = options.resolve().expect("valid");
-        BTreeMap::from([("buy".to_owned(), ScenarioLoad { workload, tags, rps: None })])
+        BTreeMap::from([("buy".to_owned(), ScenarioLoad::of(workload, &options))])
     }
 
     #[test]
@@ -135,6 +144,15 @@ mod tests {
         let mut capped = load(5, None);
         capped.values_mut().for_each(|load| load.rps = Some(100));
         assert_ne!(hash(5, None), workload_hash("p/lib/t", &capped));
+        let with = |name: &str, text: &str| {
+            let mut options =
+                Options { vus: Some(5), duration: Some(Duration::from_secs(5)), ..Options::default() };
+            options.set(name, text).expect("valid");
+            let load = ScenarioLoad::of(options.resolve().expect("valid"), &options);
+            workload_hash("p/lib/t", &BTreeMap::from([("buy".to_owned(), load)]))
+        };
+        assert_ne!(hash(5, None), with("no_connection_reuse", "true"));
+        assert_eq!(hash(5, None), with("dns", "ttl=0"), "where names lead is not the load");
     }
 
     #[test]

@@ -61,8 +61,8 @@ impl<'a> Plan<'a> {
     /// What shapes the load of each scenario.
     pub(super) fn loads(&self) -> BTreeMap<String, ScenarioLoad> {
         let load = |definition: &Definition| {
-            let (workload, tags) = (definition.workload.clone(), definition.options.tags.clone());
-            (definition.scenario.clone(), ScenarioLoad { workload, tags, rps: definition.options.rps })
+            let load = ScenarioLoad::of(definition.workload.clone(), &definition.options);
+            (definition.scenario.clone(), load)
         };
         self.definitions.iter().map(load).collect()
     }
