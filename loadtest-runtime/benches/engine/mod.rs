@@ -90,6 +90,7 @@ impl Engine {
             binaries: BTreeMap::new(),
             log_dir: std::env::temp_dir().to_string_lossy().into_owned(),
             log_limit: 0,
+            workers: None,
         }))
     }
 }

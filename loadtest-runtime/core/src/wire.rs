@@ -34,6 +34,9 @@ pub const MARKER_END: &str = "\u{3}";
 /// The most bytes that a frame may have; longer ones are refused before memory is given to them.
 pub const MAX_FRAME: usize = 64 << 20;
 
+/// The most worker threads that a test process has.
+pub const MAX_WORKERS: u32 = 1_024;
+
 /// What a test process says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -154,6 +157,9 @@ pub struct Request {
     pub log_dir: String,
     /// Lines of `vu.log(..)` per second that are shown; 0: all of them.
     pub log_limit: u32,
+    /// Worker threads, 1 to [`MAX_WORKERS`]; one for each core if absent, as from a subcommand that does not ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workers: Option<u32>,
 }
 
 /// List or run.
@@ -248,6 +254,19 @@ mod tests {
     fn an_unknown_field_of_a_request_is_an_error() {
         let text = br#"{"type":"stop","reason":"interrupted","surprise":1}"#;
         assert!(serde_json::from_slice::<ToTest>(text).is_err());
+    }
+
+    #[test]
+    fn a_number_of_workers_is_on_the_wire_only_if_it_is_asked_for() {
+        let text = br#"{"version":1,"mode":"run","test":"t","options":{},"seed":1,"shard":{"index":0,"count":1},
+            "binaries":{},"log_dir":"","log_limit":0}"#;
+        let request: Request = serde_json::from_slice(text).expect("one of a subcommand that does not ask");
+        assert_eq!(request.workers, None);
+        let told = |workers| {
+            let request = Request { workers, ..request.clone() };
+            serde_json::to_value(request).expect("JSON")["workers"].clone()
+        };
+        assert_eq!((told(None), told(Some(3))), (serde_json::Value::Null, serde_json::json!(3)));
     }
 
     #[test]

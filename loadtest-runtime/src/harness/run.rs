@@ -13,7 +13,7 @@ use loadtest_core::metric::{MetricDef, Tags, tag};
 use loadtest_core::options::http::HttpSettings;
 use loadtest_core::results::{End, Interval, TestOutcome};
 use loadtest_core::threshold::{self, Threshold};
-use loadtest_core::wire::{FromTest, Phase, Request};
+use loadtest_core::wire::{FromTest, MAX_WORKERS, Phase, Request};
 
 use super::steps::{Part, caught, limited, preflight, reset, set_up_all, tear_down};
 use crate::clock;
@@ -73,6 +73,7 @@ impl Test<'_> {
         threshold::check_scenarios(&thresholds, parts.iter().map(|part| part.name.as_str()))
             .map_err(|error| error.to_string())?;
         requests_per_second(&parts)?;
+        let workers = worker_count(self.request.workers)?;
         let http_settings = http_settings(&parts)?;
         let http_options = HttpOptions::default().with(&http_settings).map_err(|error| error.to_string())?;
         http_options.validate().map_err(|error| error.to_string())?;
@@ -108,7 +109,7 @@ impl Test<'_> {
             Err(why) => Err(why),
         };
         let end = match asked {
-            Ok(Some(())) => self.load(&parts, &data, thresholds, metrics, &shared, go),
+            Ok(Some(())) => self.load(workers, &parts, &data, thresholds, metrics, &shared, go),
             Ok(None) => Ok(self.stopped_early()),
             Err(reason) => Err(reason),
         };
@@ -188,6 +189,7 @@ impl Test<'_> {
     /// Makes the virtual users ready, waits for `go`, and runs the load.
     fn load(
         &mut self,
+        workers: usize,
         parts: &[Part],
         data: &[Shared],
         thresholds: Vec<Threshold>,
@@ -195,7 +197,6 @@ impl Test<'_> {
         shared: &SetupShared,
         go: &mpsc::Receiver<()>,
     ) -> Result<End, String> {
-        let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let rps = requests_per_second(parts)?;
         let scenarios = parts
             .iter()
@@ -276,6 +277,17 @@ impl Test<'_> {
     }
 }
 
+/// How many worker threads: as many as asked for, else one for each core.
+fn worker_count(asked: Option<u32>) -> Result<usize, String> {
+    match asked {
+        Some(workers) if !(1..=MAX_WORKERS).contains(&workers) => {
+            Err(format!("{workers} worker threads can't be had: 1 to {MAX_WORKERS} can"))
+        }
+        Some(workers) => Ok(workers as usize),
+        None => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
+    }
+}
+
 /// The limit to HTTP requests that the scenarios agree on.
 fn requests_per_second(parts: &[Part]) -> Result<Option<u32>, String> {
     context::agreed_rps(parts.iter().map(|part| (part.name.as_str(), part.options.rps)))
@@ -326,5 +338,21 @@ impl Audience for Wire {
 
     fn service_pid(&self) -> Option<u32> {
         self.services.running_pid()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_a_worker_for_each_core_unless_a_number_is_asked_for() {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        assert_eq!(worker_count(None), Ok(cores));
+        assert_eq!((worker_count(Some(1)), worker_count(Some(MAX_WORKERS))), (Ok(1), Ok(1_024)));
+        for wrong in [0, MAX_WORKERS + 1, u32::MAX] {
+            let text = worker_count(Some(wrong)).expect_err("refused");
+            assert!(text.contains(&wrong.to_string()) && text.contains("1 to 1024"), "{text}");
+        }
     }
 }

@@ -112,36 +112,43 @@ impl HttpClient {
         if let Some(result) = on_idle(&self.http1, request, trace).await {
             return result;
         }
-        // In boxes, so that a virtual user's future has no room for what happens once.
+        // In a box, so that a virtual user's future has no room for what happens once.
+        Box::pin(self.carry_afresh(request, trace)).await
+    }
+
+    /// Sends a request whose origin has no connection of HTTP/1.1 that is free.
+    async fn carry_afresh(
+        &self,
+        request: &TransportRequest<'_>,
+        trace: &Trace,
+    ) -> Result<TransportResponse, Failure> {
         #[cfg(feature = "http2")]
-        if let Some(result) = Box::pin(on_idle(&self.http2, request, trace)).await {
+        if let Some(result) = on_idle(&self.http2, request, trace).await {
             return result;
         }
         // Who begins at the same time as others waits for the connection that one of them makes.
         #[cfg(feature = "http2")]
-        let turn = Box::pin(self.http2.turn(request.target)).await;
+        let turn = self.http2.turn(request.target).await;
         #[cfg(feature = "http2")]
         if turn.is_none()
-            && let Some(result) = Box::pin(on_idle(&self.http2, request, trace)).await
+            && let Some(result) = on_idle(&self.http2, request, trace).await
         {
             return result;
         }
-        let established = Box::pin(self.connector.establish(request.target, Purpose::Http, trace)).await?;
+        let established = self.connector.establish(request.target, Purpose::Http, trace).await?;
         #[cfg(feature = "http2")]
         if established.is_http2 {
-            let exchange = async {
-                let connection = self.http2.open(request.target, established).await?;
-                drop(turn);
-                let sent = self.http2.exchange(connection, request, trace).await;
-                sent.map_err(|attempt| attempt.failure)
-            };
-            return Box::pin(exchange).await;
+            let connection = self.http2.open(request.target, established).await?;
+            drop(turn);
+            let sent = self.http2.exchange(connection, request, trace).await;
+            return sent.map_err(|attempt| attempt.failure);
         }
         #[cfg(feature = "http2")]
         if let Some(turn) = turn {
             self.http2.is_http1(request.target, turn);
         }
-        on_new(&self.http1, established, request, trace).await
+        let connection = self.http1.open(request.target, established).await?;
+        self.http1.exchange(connection, request, trace).await.map_err(|attempt| attempt.failure)
     }
 
     /// Keeps the cookies that are there now: [`reset_cookies`](Self::reset_cookies) goes back to them.
@@ -181,17 +188,6 @@ async fn on_idle<T: Transport>(
         }
         Err(attempt) => Some(Err(attempt.failure)),
     }
-}
-
-/// Sends a request on a new connection.
-async fn on_new<T: Transport>(
-    transport: &T,
-    established: super::connect::Established,
-    request: &TransportRequest<'_>,
-    trace: &Trace,
-) -> Result<TransportResponse, Failure> {
-    let connection = transport.open(request.target, established).await?;
-    transport.exchange(connection, request, trace).await.map_err(|attempt| attempt.failure)
 }
 
 impl fmt::Debug for HttpClient {

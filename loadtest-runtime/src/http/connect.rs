@@ -33,7 +33,20 @@ pub(crate) struct Established {
     /// `None` for a socket of the file system.
     pub(crate) remote_addr: Option<SocketAddr>,
     /// Whether HTTP/2 is to be spoken.
+    #[cfg(feature = "http2")]
     pub(crate) is_http2: bool,
+}
+
+impl Established {
+    #[cfg_attr(not(feature = "http2"), expect(unused_variables, reason = "it never is"))]
+    fn new(stream: Stream, remote_addr: Option<SocketAddr>, is_http2: bool) -> Self {
+        Self {
+            stream,
+            remote_addr,
+            #[cfg(feature = "http2")]
+            is_http2,
+        }
+    }
 }
 
 /// Connects one virtual user.
@@ -73,10 +86,9 @@ impl Connector {
             if target.https {
                 trace.enter(Phase::TlsHandshaking);
                 let (stream, is_http2) = self.secure(target, version, stream).await?;
-                return Ok(Established { stream, remote_addr, is_http2 });
+                return Ok(Established::new(stream, remote_addr, is_http2));
             }
-            let is_http2 = version == HttpVersion::Http2;
-            Ok(Established { stream: Stream::Plain(stream), remote_addr, is_http2 })
+            Ok(Established::new(Stream::Plain(stream), remote_addr, version == HttpVersion::Http2))
         };
         tokio::time::timeout(limit, establish).await.unwrap_or_else(|_| {
             let text = format!("no connection after {limit:?}, {}", trace.doing());

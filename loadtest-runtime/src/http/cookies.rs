@@ -48,11 +48,19 @@ pub(super) struct Cookies {
     kept: RefCell<CookieStore>,
     /// Whether the jar may differ from that.
     touched: Cell<bool>,
+    /// Whether there has ever been a cookie in it.
+    filled: Cell<bool>,
 }
 
 impl Cookies {
     pub(super) fn new(options: Arc<HttpOptions>) -> Self {
-        Self { options, own: RefCell::default(), kept: RefCell::default(), touched: Cell::new(false) }
+        Self {
+            options,
+            own: RefCell::default(),
+            kept: RefCell::default(),
+            touched: Cell::new(false),
+            filled: Cell::new(false),
+        }
     }
 
     /// Keeps what is there now: [`reset`](Self::reset) goes back to it.
@@ -89,6 +97,7 @@ impl Cookies {
                 header_of(Some(&self.options.jar.lock()), target, own)
             }
             CookiePolicy::Test => header_of(None, target, own),
+            _ if !self.filled.get() => header_of(None, target, own),
             CookiePolicy::Iteration | CookiePolicy::Vu => header_of(Some(&self.own.borrow()), target, own),
         }
     }
@@ -100,6 +109,7 @@ impl Cookies {
             changed
         } else {
             self.touched.set(true);
+            self.filled.set(true);
             change(&mut self.own.borrow_mut())
         }
     }

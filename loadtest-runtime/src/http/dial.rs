@@ -80,6 +80,7 @@ impl Address {
     }
 
     /// The route template of its path.
+    #[cfg(feature = "websocket")]
     pub(crate) fn name(&self) -> &str {
         &self.target.name
     }
@@ -94,6 +95,7 @@ impl Address {
     }
 
     /// The URL without credentials and query, which may hold secrets.
+    #[cfg(feature = "websocket")]
     pub(crate) fn shown(&self) -> String {
         format!("{}{}", self.origin(), self.target.url.path())
     }
@@ -149,4 +151,10 @@ pub(crate) fn shown(url: &str) -> String {
 #[cfg(feature = "tower")]
 pub(crate) fn route_template(path: &str) -> String {
     route::template(path).into()
+}
+
+/// Percent-encoded text as it was before.
+#[cfg(feature = "tower")]
+pub(crate) fn percent_decoded(text: &str) -> String {
+    String::from_utf8_lossy(&super::target::percent_decode(text)).into_owned()
 }

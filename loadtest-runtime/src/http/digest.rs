@@ -401,7 +401,7 @@ mod tests {
         assert!(!text.contains("algorithm"), "{text}");
     }
 
-    /// Computed with `md5sum` from the formulas of the RFC.
+    /// The formulas of RFC 7616, section 3.4, written out for each case.
     #[test]
     fn other_qualities_of_protection() {
         let al = credentials("al", "pw");

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -23,7 +24,8 @@ use super::deadline::Watchdog;
 use super::debug::Answer;
 use super::decode;
 use super::error::{Error, ErrorKind, Failure};
-use super::headers::ResponseHeaders;
+use super::extras::Extras;
+use super::headers::{ResponseHeaders, has};
 use super::record::{ExchangeRecord, Protocol, RecordExchange, Timings};
 use super::response::Response;
 use super::route;
@@ -117,42 +119,20 @@ pub(super) struct Call {
     pub(super) http: Http,
     pub(super) method: Method,
     /// Where it goes; none if the URL leads nowhere.
-    target: Option<Arc<Target>>,
-    /// That URL.
-    unusable: Box<str>,
-    /// Pairs to be added to the URL's query, encoded.
-    pub(super) query: String,
+    pub(super) target: Option<Arc<Target>>,
     pub(super) headers: HeaderMap,
-    /// The content type of the body, unless a header says otherwise.
-    pub(super) content_type: Option<HeaderValue>,
-    pub(super) cookies: Vec<(String, String)>,
     pub(super) body: Payload,
     pub(super) timeout: Duration,
     pub(super) redirects: usize,
     pub(super) discard: bool,
     accept_encoding: bool,
     pub(super) tagging: Tagging,
-    /// The first mistake in what the test says.
-    pub(super) failure: Option<Failure>,
     /// What few requests have.
-    #[cfg(any(feature = "compression", feature = "digest"))]
-    extras: Option<Box<Extras>>,
+    pub(super) extras: Option<Box<Extras>>,
     /// The number by which the exchange is shown, if it is.
     shown: Cell<u64>,
     /// Of the exchange that runs, or of the last one.
     trace: Trace,
-}
-
-/// What few requests have, so that the others have no room for it.
-#[cfg(any(feature = "compression", feature = "digest"))]
-#[derive(Default)]
-pub(super) struct Extras {
-    /// The encodings that the body is to be compressed by.
-    #[cfg(feature = "compression")]
-    pub(super) compression: Option<Box<str>>,
-    /// Who it is from, for servers that ask by HTTP Digest authentication.
-    #[cfg(feature = "digest")]
-    pub(super) digest: Option<super::digest::Credentials>,
 }
 
 impl Call {
@@ -160,29 +140,23 @@ impl Call {
         let options = &http.client.options;
         let (timeout, redirects, discard) =
             (options.timeout, options.max_redirects, options.discard_response_bodies);
-        let (target, unusable, failure) = match target {
-            Ok(target) => (Some(target), Box::default(), None),
-            Err(failure) => (None, url.into(), Some(failure)),
+        let (target, extras) = match target {
+            Ok(target) => (Some(target), None),
+            Err(failure) => (None, Some(Box::new(Extras::unusable(url, failure)))),
         };
         let expected = http.client.expected.borrow().clone();
         Self {
             http,
             method,
             target,
-            unusable,
-            query: String::new(),
             headers: HeaderMap::new(),
-            content_type: None,
-            cookies: Vec::new(),
             body: Payload::default(),
             timeout,
             redirects,
             discard,
             accept_encoding: true,
             tagging: Tagging { expected, ..Tagging::default() },
-            failure,
-            #[cfg(any(feature = "compression", feature = "digest"))]
-            extras: None,
+            extras,
             shown: Cell::default(),
             trace: Trace::default(),
         }
@@ -190,7 +164,8 @@ impl Call {
 
     /// The URL, whether it can be used or not.
     pub(super) fn url(&self) -> &str {
-        self.target.as_ref().map_or(&*self.unusable, |target| target.url.as_str())
+        let unusable = self.extras.as_ref().map_or("", |extras| &extras.unusable);
+        self.target.as_ref().map_or(unusable, |target| target.url.as_str())
     }
 
     /// Keeps a mistake, if it is the first.
@@ -200,13 +175,7 @@ impl Call {
 
     /// Keeps a mistake, if it is the first.
     pub(super) fn fail(&mut self, failure: Failure) {
-        self.failure.get_or_insert(failure);
-    }
-
-    /// What few requests have.
-    #[cfg(any(feature = "compression", feature = "digest"))]
-    pub(super) fn extras(&mut self) -> &mut Extras {
-        self.extras.get_or_insert_default()
+        self.extras().failure.get_or_insert(failure);
     }
 
     /// Scheme, host and port; empty if the URL leads nowhere.
@@ -277,90 +246,22 @@ impl Call {
 
     /// Checks the request as a whole, and says where it goes. A mistake is recorded here.
     fn checked(&mut self) -> Result<Arc<Target>, Error> {
-        #[cfg(feature = "compression")]
-        if let Some(encodings) = self.extras.as_mut().and_then(|extras| extras.compression.take()) {
-            self.compress(&encodings);
-        }
-        if !self.headers.is_empty()
+        if has(&self.headers, &CONTENT_LENGTH)
             && let Some(length) = self.headers.remove(CONTENT_LENGTH)
             && length.to_str().ok().and_then(|text| text.parse().ok()) != self.body.length()
         {
             self.invalid(format!("the header content-length {length:?} is not the length of the body"));
         }
-        if let Some(content_type) = self.content_type.take() {
-            self.headers.entry(CONTENT_TYPE).or_insert(content_type);
-        }
-        if let Some(target) = &self.target
-            && !self.query.is_empty()
-        {
-            match target.with_query(&self.query) {
-                Ok(target) => self.target = Some(Arc::new(target)),
-                Err(failure) => _ = self.failure.get_or_insert(failure),
-            }
-        }
-        match (self.target.take(), self.failure.take()) {
-            (Some(target), None) => Ok(target),
+        self.apply_extras();
+        let failure = self.extras.as_mut().and_then(|extras| extras.failure.take());
+        match (&self.target, failure) {
+            (Some(target), None) => Ok(Arc::clone(target)),
             (target, failure) => {
                 let failure = failure.unwrap_or_else(|| Failure::new(ErrorKind::InvalidUrl, "invalid url"));
-                let url = target.as_ref().map_or(&*self.unusable, |target| target.url.as_str());
                 let name = target.as_ref().map(|target| &*target.name);
-                Err(self.tagging.reject(&*self.http.recorder, &self.method, url, name, failure))
+                Err(self.tagging.reject(&*self.http.recorder, &self.method, self.url(), name, failure))
             }
         }
-    }
-
-    /// Compresses the body.
-    #[cfg(feature = "compression")]
-    fn compress(&mut self, encodings: &str) {
-        let encoded = match &self.body {
-            Payload::Bytes(body) => super::encode::encode(encodings, body),
-            Payload::Upload(_) => {
-                let text = "a body that is read while it is sent cannot be compressed";
-                Err(Failure::new(ErrorKind::InvalidRequest, text).with_hint("send it as bytes, or as it is"))
-            }
-        };
-        match encoded {
-            Ok(_) if self.headers.contains_key(CONTENT_ENCODING) => {
-                self.invalid("the body is to be compressed, and has a content-encoding header of its own");
-            }
-            Ok(_) if self.body.length() == Some(0) => {}
-            Ok((body, encodings)) => {
-                self.body = Payload::Bytes(body);
-                self.headers.insert(CONTENT_ENCODING, encodings);
-            }
-            Err(failure) => self.fail(failure),
-        }
-    }
-
-    /// Says who the request is from, if the server has asked; whether it does.
-    #[cfg(feature = "digest")]
-    fn answer(&mut self, target: &Target) -> bool {
-        let Some(credentials) = self.extras.as_ref().and_then(|extras| extras.digest.as_ref()) else {
-            return false;
-        };
-        let uri = target.path_and_query.as_str();
-        let asked = super::digest::Asked { method: self.method.as_str(), uri, body: &self.body };
-        match self.http.client.digest.answer(target, credentials, &asked) {
-            Some(answer) => {
-                self.headers.insert(AUTHORIZATION, answer);
-                true
-            }
-            None => {
-                self.headers.remove(AUTHORIZATION);
-                false
-            }
-        }
-    }
-
-    /// Whether a response asks who the request is from, and the next one can say so.
-    #[cfg(feature = "digest")]
-    fn is_challenged(&self, target: &Target, head: &Head, answered: bool) -> bool {
-        let credentials = self.extras.as_ref().and_then(|extras| extras.digest.as_ref());
-        let sessions = &self.http.client.digest;
-        head.status == StatusCode::UNAUTHORIZED
-            && credentials.is_some_and(|credentials| {
-                sessions.challenged(target, credentials, head.headers.map(), answered, &self.body)
-            })
     }
 
     /// Waits for the turn of the next exchange.
@@ -374,9 +275,9 @@ impl Call {
     /// One exchange, up to the head of its response.
     async fn exchange(&self, target: &Arc<Target>, deadline: tokio::time::Instant) -> Result<Head, Error> {
         let client = &self.http.client;
-        let cookie = match self.headers.contains_key(COOKIE) {
+        let cookie = match has(&self.headers, &COOKIE) {
             true => None,
-            false => client.cookie_header(target, &self.cookies),
+            false => client.cookie_header(target, self.own_cookies()),
         };
         let request = TransportRequest {
             method: &self.method,
@@ -390,9 +291,14 @@ impl Call {
         if let Some(debugger) = &client.debugger {
             self.shown.set(debugger.request(&request));
         }
-        let mut watchdog = client.timers.watch(deadline);
+        let mut watchdog = client.timers.watch(self.trace.began().into(), deadline);
         let under_way = Guard::new(|| self.record_headless(&dropped(&self.trace), target));
-        let sent = watchdog.bound(client.carry(&request, &self.trace)).await;
+        let sent = {
+            // Pinned where it is made: moving a future costs a copy of all that it may ever hold. It ends here: what
+            // is under way notes in the trace how far it got when it is dropped.
+            let carried = pin!(client.carry(&request, &self.trace));
+            watchdog.bound(carried).await
+        };
         under_way.disarm();
         match sent.unwrap_or_else(|| Err(timed_out(self.timeout, &self.trace))) {
             Ok(TransportResponse { status, version, headers, remote_addr, body }) => {
@@ -443,11 +349,7 @@ impl Call {
             for name in [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, HOST] {
                 self.headers.remove(name);
             }
-            self.cookies.clear();
-            #[cfg(feature = "digest")]
-            if let Some(extras) = &mut self.extras {
-                extras.digest = None;
-            }
+            self.extras = None;
         }
     }
 }
@@ -485,11 +387,24 @@ impl OpenResponse {
 
     /// Reads the body, records the exchange, and makes it a response.
     pub(super) async fn collect(mut self) -> Result<Response, Error> {
+        let body = self.read_body(self.call.discard).await;
+        self.finish(body)
+    }
+
+    /// The response, if its body came along with its head, as most do: nothing has to be waited for then.
+    pub(super) fn collected(mut self) -> Result<Result<Response, Error>, Self> {
+        match &mut self.head.body {
+            Some(ResponseBody::Whole(whole)) => {
+                let body = std::mem::take(whole);
+                Ok(self.finish(Ok(body)))
+            }
+            _ => Err(self),
+        }
+    }
+
+    /// Records the exchange, and makes it a response.
+    fn finish(self, body: Result<Bytes, Failure>) -> Result<Response, Error> {
         let limit = self.call.http.client.options.max_decoded_body;
-        let body = match &mut self.head.body {
-            Some(ResponseBody::Whole(whole)) => Ok(std::mem::take(whole)),
-            _ => self.read_body(self.call.discard).await,
-        };
         let body = match self.call.discard {
             true => body.map(|_| Bytes::new()),
             false => body.and_then(|body| decode::decode(body, &self.head.headers, limit)),

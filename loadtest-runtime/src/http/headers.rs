@@ -34,7 +34,7 @@ impl ResponseHeaders {
     }
 
     /// Those of a protocol that has them as a map.
-    #[cfg(feature = "http2")]
+    #[cfg(any(feature = "http2", feature = "reqwest"))]
     pub(super) fn of_map(map: HeaderMap) -> Self {
         let sets_cookies = map.contains_key(::http::header::SET_COOKIE);
         let is_encoded = map.contains_key(::http::header::CONTENT_ENCODING);
@@ -50,6 +50,14 @@ impl ResponseHeaders {
     /// The head of HTTP/1 that they are in.
     pub(super) fn head(&self) -> &[u8] {
         &self.headers.head
+    }
+}
+
+/// Whether there is a header of this name. Requests have few, which are compared faster than a name is hashed.
+pub(super) fn has(headers: &HeaderMap, name: &HeaderName) -> bool {
+    match headers.len() {
+        0..=8 => headers.keys().any(|other| other == name),
+        _ => headers.contains_key(name),
     }
 }
 

@@ -45,6 +45,7 @@ mod dns;
 mod encode;
 mod error;
 mod exchange;
+mod extras;
 mod h1;
 #[cfg(feature = "http2")]
 mod h2;
@@ -72,11 +73,17 @@ mod tests;
 pub use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 pub use client::{Http, HttpClient};
 pub use cookies::CookieJar;
-#[cfg(feature = "tower")]
-pub(crate) use dial::route_template;
 pub(crate) use dial::{Address, Dialed, Dialer, shown};
+#[cfg(feature = "tower")]
+pub(crate) use dial::{percent_decoded, route_template};
 pub(crate) use error::Failure;
 pub use error::{Error, ErrorKind};
+#[cfg(feature = "bench-internals")]
+#[doc(hidden)]
+pub use h1::bench::Codec;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub use h1::fuzzing;
 pub(crate) use io::{Stream, Traffic};
 pub use multipart::{Multipart, Part};
 pub use options::{

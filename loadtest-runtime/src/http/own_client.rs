@@ -17,6 +17,7 @@ use bytes::BytesMut;
 
 use super::error::{Error, ErrorKind, Failure};
 use super::exchange::{DROPPED, Exchange, Guard, Tagging};
+use super::headers::ResponseHeaders;
 use super::record::{RecordExchange, Timings};
 use super::response::Response;
 use super::status::ExpectedStatus;
@@ -158,6 +159,7 @@ impl ReqwestHttp {
         let remote_addr = response.remote_addr();
         let headers = std::mem::take(response.headers_mut());
         let body = body.freeze();
+        let headers = ResponseHeaders::of_map(headers);
         Ok(Response { method, target: last, status, version, headers, body, timings, remote_addr })
     }
 }

@@ -154,10 +154,11 @@ impl RequestBuilder {
         match serde_urlencoded::to_string(query) {
             Ok(pairs) if pairs.is_empty() => {}
             Ok(pairs) => {
-                if !self.call.query.is_empty() {
-                    self.call.query.push('&');
+                let query = &mut self.call.extras().query;
+                if !query.is_empty() {
+                    query.push('&');
                 }
-                self.call.query.push_str(&pairs);
+                query.push_str(&pairs);
             }
             Err(error) => self.invalid(format!("the query does not serialise: {error}")),
         }
@@ -169,7 +170,7 @@ impl RequestBuilder {
         match serde_json::to_vec(value) {
             Ok(json) => {
                 self.call.body = Payload::Bytes(json.into());
-                self.call.content_type = Some(HeaderValue::from_static("application/json"));
+                self.call.extras().content_type = Some(HeaderValue::from_static("application/json"));
             }
             Err(error) => self.invalid(format!("the body does not serialise to JSON: {error}")),
         }
@@ -181,7 +182,8 @@ impl RequestBuilder {
         match serde_urlencoded::to_string(value) {
             Ok(form) => {
                 self.call.body = Payload::Bytes(form.into());
-                self.call.content_type = Some(HeaderValue::from_static("application/x-www-form-urlencoded"));
+                self.call.extras().content_type =
+                    Some(HeaderValue::from_static("application/x-www-form-urlencoded"));
             }
             Err(error) => self.invalid(format!("the body does not serialise to a form: {error}")),
         }
@@ -191,7 +193,9 @@ impl RequestBuilder {
     /// Sends bytes, text, or what is read while it is sent, with no content type of its own.
     pub fn body(mut self, body: impl Into<Body>) -> Self {
         self.call.body = body.into().0;
-        self.call.content_type = None;
+        if let Some(extras) = &mut self.call.extras {
+            extras.content_type = None;
+        }
         self
     }
 
@@ -218,7 +222,7 @@ impl RequestBuilder {
         match form.encode() {
             Ok((body, content_type)) => {
                 self.call.body = body;
-                self.call.content_type = Some(content_type);
+                self.call.extras().content_type = Some(content_type);
             }
             Err(failure) => self.call.fail(failure),
         }
@@ -270,7 +274,7 @@ impl RequestBuilder {
     /// Sends a cookie with this request alone; it wins over one of the same name in the jar. A `Cookie` header
     /// given by hand replaces both.
     pub fn cookie(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.call.cookies.push((name.into(), value.into()));
+        self.call.extras().cookies.push((name.into(), value.into()));
         self
     }
 
@@ -320,7 +324,11 @@ impl RequestBuilder {
     /// Whatever keeps a complete response from arriving: see [`ErrorKind`]. A 4xx or 5xx status is no error.
     /// The failure has been recorded when it is returned.
     pub async fn send(self) -> Result<Response, Error> {
-        self.call.open(true).await?.collect().await
+        match self.call.open(true).await?.collected() {
+            Ok(response) => response,
+            // In a box, so that a virtual user's future has no room for what few need.
+            Err(open) => Box::pin(open.collect()).await,
+        }
     }
 
     /// Sends the request and returns when the response's head is there. The exchange is recorded at the end

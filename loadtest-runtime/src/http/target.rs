@@ -211,7 +211,7 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 /// RFC 3986, section 2.1; a `%` without two digits stands for itself.
-fn percent_decode(text: &str) -> Vec<u8> {
+pub(super) fn percent_decode(text: &str) -> Vec<u8> {
     let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
     let mut rest = text.as_bytes();
     let mut out = Vec::with_capacity(rest.len());

@@ -7,6 +7,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -146,19 +147,30 @@ pub(crate) enum Phase {
 }
 
 /// The phases of one exchange, noted while they pass, so that they are known also when the exchange is cut off.
-#[derive(Debug, Default)]
+///
+/// A thousand of them are under way at once, so it is small: what only new connections have is elsewhere.
+#[derive(Default)]
 pub(crate) struct Trace {
     phase: Cell<Phase>,
-    /// `None` before the clock is started.
+    /// When the phase began; `None` before the clock is started.
     since: Cell<Option<Instant>>,
-    /// Nanoseconds of the phases before the exchange proper.
-    before: Cell<Timings>,
     stamps: Cell<Stamps>,
     /// What crosses the connection, from these counts on.
-    traffic: RefCell<Option<(Rc<Traffic>, u64, u64)>>,
-    /// Bytes of an attempt on a connection that turned out to be dead.
-    earlier: Cell<(u64, u64)>,
-    sealed: Cell<Option<Sealed>>,
+    traffic: Cell<Option<(Rc<Traffic>, u64, u64)>>,
+    /// Bytes sent and received that are not in the traffic.
+    crossed: Cell<(u64, u64)>,
+    /// The phases before the exchange proper, if there were any.
+    before: RefCell<Option<Box<Before>>>,
+    ended: Cell<Option<Instant>>,
+}
+
+/// Nanoseconds of the phases before the exchange proper.
+#[derive(Debug, Clone, Copy, Default)]
+struct Before {
+    blocked: u64,
+    looking_up: u64,
+    connecting: u64,
+    tls_handshaking: u64,
 }
 
 /// The end of an exchange.
@@ -189,7 +201,8 @@ impl Trace {
     /// Ends the running phase and starts another.
     pub(crate) fn enter(&self, phase: Phase) {
         let now = now();
-        self.before.set(self.before_with_running(now));
+        let before = self.before_with_running(now);
+        self.before.replace(Some(Box::new(before)));
         self.phase.set(phase);
         self.since.set(Some(now));
     }
@@ -197,7 +210,7 @@ impl Trace {
     /// Counts the bytes of a connection from now on.
     pub(crate) fn count(&self, traffic: &Rc<Traffic>) {
         let counts = (Rc::clone(traffic), traffic.sent(), traffic.received());
-        self.traffic.replace(Some(counts));
+        self.traffic.set(Some(counts));
     }
 
     /// Starts the exchange proper, on a connection that was at hand at once: the clock is not asked again.
@@ -214,24 +227,28 @@ impl Trace {
 
     /// Bytes of the request were handed to the kernel.
     pub(super) fn wrote(&self) {
-        self.stamps.set(Stamps { last_write: Some(now()), ..self.stamps.get() });
+        self.wrote_at(now());
     }
 
-    /// Bytes of the request were handed to the kernel a while ago.
-    #[cfg(feature = "http2")]
+    /// Bytes of the request were handed to the kernel then.
     pub(super) fn wrote_at(&self, at: Instant) {
-        self.stamps.set(Stamps { last_write: Some(at), ..self.stamps.get() });
+        self.stamps.set(Stamps { last_write: Some(self.offset(at)), ..self.stamps.get() });
     }
 
     /// Bytes of the response came.
     pub(super) fn read(&self) {
         let stamps = self.stamps.get();
-        let now = now();
+        let now = self.offset(now());
         self.stamps.set(Stamps {
             first_read: stamps.first_read.or(Some(now)),
             last_read: Some(now),
             ..stamps
         });
+    }
+
+    /// So long after the phase began.
+    fn offset(&self, at: Instant) -> Offset {
+        Offset::of(nanos(at.saturating_duration_since(self.began())))
     }
 
     pub(super) fn nothing_written(&self) -> bool {
@@ -244,52 +261,57 @@ impl Trace {
 
     /// Starts over after a failed attempt. What crossed its socket did cross.
     pub(super) fn start_over(&self) {
-        let (sent, received) = self.crossed();
-        self.earlier.set((sent, received));
-        self.traffic.take();
+        self.leave_connection();
         self.stamps.take();
         self.enter(Phase::Blocked);
     }
 
     /// Stops the clock now, if it still runs, and says how it went.
     pub(crate) fn seal(&self) -> Sealed {
-        match self.sealed.get() {
-            Some(sealed) => sealed,
-            None => self.seal_at(now()),
+        if self.ended.get().is_none() {
+            self.ended.set(Some(now()));
+            self.leave_connection();
         }
+        self.sealed()
     }
 
     /// Stops the clock at the last byte that came.
-    pub(super) fn seal_at_last_read(&self) -> Sealed {
-        match (self.sealed.get(), self.stamps.get().last_read) {
-            (Some(sealed), _) => sealed,
-            (None, Some(last_read)) => self.seal_at(last_read),
-            (None, None) => self.seal(),
+    pub(super) fn seal_at_last_read(&self) {
+        if let (None, Some(last_read)) = (self.ended.get(), self.stamps.get().last_read) {
+            self.ended.set(Some(self.began() + Duration::from_nanos(last_read.nanos())));
+            self.leave_connection();
         }
+        self.seal();
     }
 
-    fn seal_at(&self, ended: Instant) -> Sealed {
-        let mut timings = self.before.get();
-        if self.phase.get() == Phase::Exchanging {
-            exchange_phases(&mut timings, self.began(), self.stamps.get(), ended);
-        } else {
-            timings = self.before_with_running(ended);
-        }
-        let (bytes_sent, bytes_received) = self.crossed();
-        let sealed = Sealed { ended, timings, bytes_sent, bytes_received };
-        self.traffic.take();
-        self.sealed.set(Some(sealed));
-        sealed
-    }
-
-    /// Bytes sent and received so far.
-    fn crossed(&self) -> (u64, u64) {
-        let (sent, received) = self.earlier.get();
-        match &*self.traffic.borrow() {
-            Some((traffic, sent_before, received_before)) => {
-                (sent + traffic.sent() - sent_before, received + traffic.received() - received_before)
+    /// How it went.
+    fn sealed(&self) -> Sealed {
+        let ended = self.ended.get().unwrap_or_else(now);
+        let mut timings = Timings::default();
+        let before = match self.phase.get() {
+            Phase::Exchanging => {
+                exchange_phases(&mut timings, self.stamps.get(), self.offset(ended).nanos());
+                self.before.borrow().as_deref().copied()
             }
-            None => (sent, received),
+            _ => Some(self.before_with_running(ended)),
+        };
+        if let Some(before) = before {
+            timings.blocked = before.blocked;
+            timings.looking_up = before.looking_up;
+            timings.connecting = before.connecting;
+            timings.tls_handshaking = before.tls_handshaking;
+        }
+        let (bytes_sent, bytes_received) = self.crossed.get();
+        Sealed { ended, timings, bytes_sent, bytes_received }
+    }
+
+    /// What crosses the connection from now on is another's.
+    fn leave_connection(&self) {
+        if let Some((traffic, sent_before, received_before)) = self.traffic.take() {
+            let (sent, received) = self.crossed.get();
+            let (more_sent, more_received) =
+                (traffic.sent() - sent_before, traffic.received() - received_before);
+            self.crossed.set((sent + more_sent, received + more_received));
         }
     }
 
@@ -307,9 +329,9 @@ impl Trace {
     }
 
     /// The earlier phases with the running one added. The time of an attempt that failed is time blocked.
-    fn before_with_running(&self, now: Instant) -> Timings {
+    fn before_with_running(&self, now: Instant) -> Before {
         let elapsed = nanos(now.saturating_duration_since(self.began()));
-        let mut before = self.before.get();
+        let mut before = self.before.borrow().as_deref().copied().unwrap_or_default();
         let field = match self.phase.get() {
             Phase::Blocked | Phase::Exchanging => &mut before.blocked,
             Phase::LookingUp => &mut before.looking_up,
@@ -321,27 +343,44 @@ impl Trace {
     }
 }
 
-/// When bytes passed a connection during one exchange.
-#[derive(Debug, Clone, Copy, Default)]
-struct Stamps {
-    last_write: Option<Instant>,
-    first_read: Option<Instant>,
-    last_read: Option<Instant>,
+impl std::fmt::Debug for Trace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trace").field("doing", &self.doing()).finish_non_exhaustive()
+    }
 }
 
-/// Cuts the time from `start` to `end` in sending, waiting and receiving, with nothing left over.
+/// When bytes passed a connection during one exchange, from its start.
+#[derive(Debug, Clone, Copy, Default)]
+struct Stamps {
+    last_write: Option<Offset>,
+    first_read: Option<Offset>,
+    last_read: Option<Offset>,
+}
+
+/// Nanoseconds from a start, one more than there are, so that none needs no room of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Offset(NonZeroU64);
+
+impl Offset {
+    fn of(nanos: u64) -> Self {
+        Self(NonZeroU64::MIN.saturating_add(nanos))
+    }
+
+    fn nanos(self) -> u64 {
+        self.0.get() - 1
+    }
+}
+
+/// Cuts the `end` nanoseconds of an exchange in sending, waiting and receiving, with nothing left over.
 ///
 /// A response may begin before the request has been sent (a server that refuses an upload): sending then ends
 /// with the first byte read. Without any response, the time after the last write is waiting.
-fn exchange_phases(timings: &mut Timings, start: Instant, stamps: Stamps, end: Instant) {
-    let first_read = stamps.first_read.unwrap_or(end).clamp(start, end);
-    let last_write = match stamps.last_write {
-        Some(instant) => instant.clamp(start, first_read),
-        None => first_read,
-    };
-    timings.sending = nanos(last_write - start);
-    timings.waiting = nanos(first_read - last_write);
-    timings.receiving = nanos(end - first_read);
+fn exchange_phases(timings: &mut Timings, stamps: Stamps, end: u64) {
+    let first_read = stamps.first_read.map_or(end, |offset| offset.nanos().min(end));
+    let last_write = stamps.last_write.map_or(first_read, |offset| offset.nanos().min(first_read));
+    timings.sending = last_write;
+    timings.waiting = first_read - last_write;
+    timings.receiving = end - first_read;
 }
 
 /// Nanoseconds; 584 years fit.
@@ -354,12 +393,10 @@ mod tests {
     use super::*;
 
     fn phases(last_write: Option<u64>, first_read: Option<u64>, end: u64) -> (u64, u64, u64) {
-        let start = Instant::now();
-        let at = |offset: u64| start + Duration::from_nanos(offset);
-        let first_read = first_read.map(at);
-        let stamps = Stamps { last_write: last_write.map(at), first_read, last_read: first_read };
+        let first_read = first_read.map(Offset::of);
+        let stamps = Stamps { last_write: last_write.map(Offset::of), first_read, last_read: first_read };
         let mut timings = Timings::default();
-        exchange_phases(&mut timings, start, stamps, at(end));
+        exchange_phases(&mut timings, stamps, end);
         assert_eq!(timings.duration_nanos(), end);
         (timings.sending, timings.waiting, timings.receiving)
     }

@@ -10,36 +10,45 @@ use super::super::transport::{BodySource, Trace};
 use super::chunked::{Chunked, Step};
 use super::codec::Framing;
 use super::connection::{Connection, closed};
+use super::outgoing::Sending;
 use super::pool::Pool;
 
 /// The rest of a response.
 pub(super) struct Http1Body {
     left: Left,
     /// `None` when the body is at its end, or broken.
-    connection: Option<Connection>,
+    connection: Option<Box<Connection>>,
+    /// What is left of the request: a server may answer while it still reads.
+    unsent: Option<Box<Sending>>,
     pool: Rc<Pool>,
 }
 
 /// What is still to come.
-enum Left {
+pub(super) enum Left {
     Bytes(u64),
     Chunks(Chunked),
     UntilClose,
 }
 
 impl Http1Body {
-    pub(super) fn new(framing: Framing, connection: Connection, pool: Rc<Pool>) -> Self {
-        let left = match framing {
-            Framing::Length(length) => Left::Bytes(length),
-            Framing::Chunked => Left::Chunks(Chunked::new()),
-            Framing::UntilClose => Left::UntilClose,
-        };
-        Self { left, connection: Some(connection), pool }
+    pub(super) fn new(
+        framing: Framing,
+        connection: Box<Connection>,
+        unsent: Option<Box<Sending>>,
+        pool: Rc<Pool>,
+    ) -> Self {
+        Self { left: Left::new(framing), connection: Some(connection), unsent, pool }
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>, trace: &Trace) -> Poll<Result<Option<Bytes>, Failure>> {
         loop {
             let Some(connection) = &mut self.connection else { return Poll::Ready(Ok(None)) };
+            if let Some(unsent) = &mut self.unsent
+                && let Poll::Ready(sent) = connection.poll_rest(cx, unsent, trace)
+            {
+                self.unsent = None;
+                sent?;
+            }
             let inbox = connection.take_inbox();
             let left = &mut self.left;
             let taken = if inbox.is_empty() {
@@ -50,7 +59,8 @@ impl Http1Body {
             if let Some(excess) = taken.ended {
                 connection.end(excess);
                 trace.seal_at_last_read();
-                if let Some(connection) = self.connection.take() {
+                // A server that did not want the whole request gets no other on this connection.
+                if let (Some(connection), None) = (self.connection.take(), &self.unsent) {
                     self.pool.put(connection);
                 }
             }
@@ -73,15 +83,23 @@ impl BodySource for Http1Body {
 }
 
 /// What some bytes held.
-struct Taken {
-    data: Bytes,
+pub(super) struct Taken {
+    pub(super) data: Bytes,
     /// If the body is at its end: how many bytes came after it.
-    ended: Option<usize>,
+    pub(super) ended: Option<usize>,
 }
 
 impl Left {
+    pub(super) fn new(framing: Framing) -> Self {
+        match framing {
+            Framing::Length(length) => Left::Bytes(length),
+            Framing::Chunked => Left::Chunks(Chunked::new()),
+            Framing::UntilClose => Left::UntilClose,
+        }
+    }
+
     /// Reads on. No bytes are the end of the connection.
-    fn take(&mut self, bytes: &[u8]) -> Result<Taken, Failure> {
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<Taken, Failure> {
         match self {
             Left::UntilClose => {
                 let ended = bytes.is_empty().then_some(0);

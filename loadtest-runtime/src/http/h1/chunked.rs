@@ -18,7 +18,9 @@ enum At {
     Size {
         digits: u32,
     },
-    /// After the digits, in white space or an extension.
+    /// After the digits, in white space.
+    Space,
+    /// In an extension.
     Extension,
     /// At the line feed of a size line.
     SizeEnd,
@@ -30,7 +32,9 @@ enum At {
     DataLf,
     /// At the start of a trailer line.
     TrailerStart,
-    /// In a trailer line.
+    /// In the name of a trailer.
+    TrailerName,
+    /// In the value of a trailer.
     Trailer,
     /// At the line feed of a trailer line.
     TrailerLf,
@@ -102,9 +106,18 @@ impl Chunked {
                 (None, b'\r', 1..) => At::SizeEnd,
                 (None, b';' | b' ' | b'\t', 1..) => {
                     self.line = 0;
-                    At::Extension
+                    if byte == b';' { At::Extension } else { At::Space }
                 }
                 _ => return Err(invalid("the size of a chunk is not a hexadecimal number")),
+            },
+            At::Space => match byte {
+                b'\r' => At::SizeEnd,
+                b';' => At::Extension,
+                b' ' | b'\t' => {
+                    self.spend()?;
+                    At::Space
+                }
+                _ => return Err(invalid("the size of a chunk is followed by something else")),
             },
             At::Extension => match byte {
                 b'\r' => At::SizeEnd,
@@ -129,14 +142,26 @@ impl Chunked {
             At::TrailerStart => match byte {
                 b'\r' => At::EndLf,
                 b'\n' => return Err(invalid("a trailer ends without a carriage return")),
-                _ => {
+                _ if is_of_name(byte) => {
                     self.spend()?;
-                    At::Trailer
+                    At::TrailerName
                 }
+                _ => return Err(invalid("a trailer has no name")),
+            },
+            At::TrailerName => match byte {
+                b':' => At::Trailer,
+                _ if is_of_name(byte) => {
+                    self.spend()?;
+                    At::TrailerName
+                }
+                _ => return Err(invalid("a trailer has no name")),
             },
             At::Trailer => match byte {
                 b'\r' => At::TrailerLf,
                 b'\n' => return Err(invalid("a trailer ends without a carriage return")),
+                _ if byte.is_ascii_control() && byte != b'\t' => {
+                    return Err(invalid("a trailer has a control character"));
+                }
                 _ => {
                     self.spend()?;
                     At::Trailer
@@ -156,4 +181,9 @@ impl Chunked {
         }
         Ok(())
     }
+}
+
+/// Whether names of headers may have it (RFC 9110, section 5.6.2).
+fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

@@ -10,6 +10,7 @@ use ::http::header::{self, HeaderName};
 use ::http::{Method, StatusCode, Version};
 
 use super::super::error::{ErrorKind, Failure};
+use super::super::headers::has;
 use super::super::transport::{Payload, TransportRequest};
 
 /// The most bytes that the head of a response may have.
@@ -111,8 +112,7 @@ impl Meaning {
                 self.chunked = true;
             }
             10 if header.name.eq_ignore_ascii_case("connection") => {
-                for option in header.value.split(|byte| *byte == b',') {
-                    let option = option.trim_ascii();
+                for option in options(header.value) {
                     self.close |= option.eq_ignore_ascii_case(b"close");
                     self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
                 }
@@ -177,10 +177,37 @@ pub(super) fn invalid(text: impl std::fmt::Display) -> Failure {
     Failure::new(kind, format!("{kind}: {text}"))
 }
 
+/// Refuses what [`write_head`] could not write without the server reading something else: header values are checked
+/// when they are made, but a cookie is text, and a second statement about the body's length is smuggling.
+pub(super) fn check(request: &TransportRequest<'_>) -> Result<(), Failure> {
+    let wrong = |text: &'static str| Failure::new(ErrorKind::InvalidRequest, text);
+    if let Some(cookie) = request.cookie
+        && cookie.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t')
+    {
+        return Err(wrong("a cookie has a control character, which no header can hold"));
+    }
+    if has(request.headers, &header::TRANSFER_ENCODING) {
+        let failure = wrong("the header transfer-encoding is the client's own: it says how the body is sent");
+        return Err(failure.with_hint("to send a body in chunks, use Body::from_reader(None, ..)"));
+    }
+    Ok(())
+}
+
+/// Whether the headers of a request ask for the end of its connection.
+pub(super) fn says_close(headers: &::http::HeaderMap) -> bool {
+    let mut options = headers.get_all(header::CONNECTION).iter().flat_map(|value| options(value.as_bytes()));
+    options.any(|option| option.eq_ignore_ascii_case(b"close"))
+}
+
+/// The members of a list.
+fn options(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
+}
+
 /// Writes the head of a request at the end of `out`.
 pub(in super::super) fn write_head(out: &mut Vec<u8>, request: &TransportRequest<'_>) {
     let TransportRequest { method, target, headers, cookie, accept_encoding, body, options } = *request;
-    let own = |name: HeaderName| !headers.is_empty() && headers.contains_key(name);
+    let own = |name: HeaderName| has(headers, &name);
     out.extend_from_slice(method.as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(target.path_and_query.as_str().as_bytes());

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use ::http::StatusCode;
+use ::http::{Method, StatusCode};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, ReadBuf};
 
@@ -19,7 +19,7 @@ use super::super::target::Target;
 use super::super::transport::{Trace, TransportRequest};
 use super::codec::{Framing, Head, invalid};
 use super::heads;
-use super::outgoing::Outgoing;
+use super::outgoing::{Outgoing, Sending};
 
 /// The most that one read takes.
 const READ: usize = 64 * 1024;
@@ -37,8 +37,7 @@ pub(in super::super) struct Connection {
     traffic: Rc<Traffic>,
     /// Any target of its origin.
     origin: Arc<Target>,
-    /// What was read and belongs to a response that is not complete.
-    inbox: Vec<u8>,
+    inbox: Inbox,
     is_new: bool,
     /// Whether nothing is left on it of the exchange before, and the server keeps it open.
     reusable: bool,
@@ -50,13 +49,23 @@ pub(super) struct Arrived {
     pub(super) headers: ResponseHeaders,
     /// The body, if it came along.
     pub(super) whole: Option<Bytes>,
+    /// Bytes that came after the whole body, which nobody asked for.
+    pub(super) excess: usize,
+}
+
+/// What was read and belongs to a response that is not complete.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    bytes: Vec<u8>,
+    /// Interim responses so far.
+    interim: u32,
 }
 
 impl Connection {
     pub(super) fn new(origin: Arc<Target>, established: Established) -> Self {
         let Established { stream, remote_addr, .. } = established;
         let traffic = Rc::clone(stream.traffic());
-        Self { stream, remote_addr, traffic, origin, inbox: Vec::new(), is_new: true, reusable: false }
+        Self { stream, remote_addr, traffic, origin, inbox: Inbox::default(), is_new: true, reusable: false }
     }
 
     pub(super) fn remote_addr(&self) -> Option<SocketAddr> {
@@ -77,6 +86,7 @@ impl Connection {
             true => trace.exchange_on_new(),
             false => trace.exchange_on_idle(&self.traffic),
         }
+        self.inbox.interim = 0;
         self.reusable = false;
     }
 
@@ -100,9 +110,13 @@ impl Connection {
         let arrived = self.poll_head(cx, outgoing.request(), trace);
         match (arrived, sent) {
             (Poll::Ready(Ok(arrived)), sent) => {
-                self.reusable &= matches!(sent, Poll::Ready(Ok(())));
+                let reusable = arrived.head.keep_alive && arrived.excess == 0 && !outgoing.says_close();
+                self.reusable = reusable && !matches!(sent, Poll::Ready(Err(_)));
                 Poll::Ready(Ok(arrived))
             }
+            // The response may be here already, and the reactor not have said so yet. If it is not, the end of the
+            // connection is.
+            (Poll::Pending, Poll::Ready(Err(failure))) if is_of_connection(&failure) => Poll::Pending,
             (Poll::Ready(Err(_)) | Poll::Pending, Poll::Ready(Err(failure))) => Poll::Ready(Err(failure)),
             (arrived, _) => arrived,
         }
@@ -116,15 +130,7 @@ impl Connection {
     ) -> Poll<Result<Arrived, Failure>> {
         loop {
             let arrived = ready!(self.poll_read(cx, trace, |connection, bytes| {
-                if bytes.is_empty() {
-                    return Err(closed("before the response"));
-                }
-                if connection.inbox.is_empty() {
-                    return connection.parse(bytes, request);
-                }
-                let mut inbox = std::mem::take(&mut connection.inbox);
-                inbox.extend_from_slice(bytes);
-                connection.parse(&inbox, request)
+                connection.inbox.take_head(bytes, request.method, request.target)
             }))??;
             if let Some(arrived) = arrived {
                 return Poll::Ready(Ok(arrived));
@@ -153,35 +159,79 @@ impl Connection {
 
     /// What was read and not used.
     pub(super) fn take_inbox(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.inbox)
+        self.inbox.take()
+    }
+
+    /// Sends what the server had not waited for; a server that has closed its ear may go on talking.
+    pub(super) fn poll_rest(
+        &mut self,
+        cx: &mut Context<'_>,
+        rest: &mut Sending,
+        trace: &Trace,
+    ) -> Poll<Result<(), Failure>> {
+        match ready!(rest.poll_send(cx, &mut self.stream, trace)) {
+            Err(failure) if is_of_connection(&failure) => {
+                self.reusable = false;
+                Poll::Ready(Ok(()))
+            }
+            other => Poll::Ready(other),
+        }
     }
 
     /// The response is complete, and this is what came after it: nothing, if the connection is to be used again.
     pub(super) fn end(&mut self, excess: usize) {
         self.reusable &= excess == 0;
     }
+}
 
-    /// Reads a head; keeps what there is of it if it is not complete.
-    fn parse(&mut self, bytes: &[u8], request: &TransportRequest<'_>) -> Result<Option<Arrived>, Failure> {
+impl Inbox {
+    /// Reads on to the head of the response to `method` of `target`; `None` if there is more of it to come. No bytes
+    /// are the end of the connection. What follows the head is kept, unless the whole body came along.
+    pub(super) fn take_head(
+        &mut self,
+        bytes: &[u8],
+        method: &Method,
+        target: &Arc<Target>,
+    ) -> Result<Option<Arrived>, Failure> {
+        if bytes.is_empty() {
+            return Err(closed("before the response"));
+        }
+        if self.bytes.is_empty() {
+            return self.parse(bytes, method, target);
+        }
+        let mut kept = self.take();
+        kept.extend_from_slice(bytes);
+        self.parse(&kept, method, target)
+    }
+
+    /// What was read and not used.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
+    }
+
+    fn parse(
+        &mut self,
+        bytes: &[u8],
+        method: &Method,
+        target: &Arc<Target>,
+    ) -> Result<Option<Arrived>, Failure> {
         let mut rest = bytes;
-        let mut interim = 0;
         loop {
-            let Some((head, headers)) = heads::read(rest, request.method, request.target)? else {
-                self.inbox.extend_from_slice(rest);
+            let Some((head, headers)) = heads::read(rest, method, target)? else {
+                self.bytes.extend_from_slice(rest);
                 return Ok(None);
             };
             if head.status.is_informational() {
                 if head.status == StatusCode::SWITCHING_PROTOCOLS {
                     return Err(invalid("the server switches to another protocol, which nobody asked for"));
                 }
-                interim += 1;
-                if interim > MAX_INTERIM {
+                self.interim += 1;
+                if self.interim > MAX_INTERIM {
                     return Err(invalid(format!("more than {MAX_INTERIM} interim responses")));
                 }
                 rest = &rest[head.length..];
                 continue;
             }
-            self.reusable = head.keep_alive;
             let after = &rest[head.length..];
             let whole = match head.framing {
                 Framing::Length(length) => {
@@ -189,14 +239,22 @@ impl Connection {
                 }
                 Framing::Chunked | Framing::UntilClose => None,
             };
-            match whole {
-                Some(length) => self.end(after.len() - length),
-                None => self.inbox.extend_from_slice(after),
-            }
+            let excess = match whole {
+                Some(length) => after.len() - length,
+                None => {
+                    self.bytes.extend_from_slice(after);
+                    0
+                }
+            };
             let whole = whole.map(|length| Bytes::copy_from_slice(&after[..length]));
-            return Ok(Some(Arrived { head, headers, whole }));
+            return Ok(Some(Arrived { head, headers, whole, excess }));
         }
     }
+}
+
+/// Whether the server does not listen any more, which does not keep it from talking.
+fn is_of_connection(failure: &Failure) -> bool {
+    matches!(failure.kind, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
 }
 
 /// The server closed the connection too early.

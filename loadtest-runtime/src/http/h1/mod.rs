@@ -8,13 +8,19 @@
 //! In the order of the data: [`codec`] (heads; [`heads`](self::heads) remembers them), [`outgoing`](self::outgoing) (a request on its way),
 //! [`connection`](self::connection) (a response's head), [`body`](self::body), [`pool`](self::pool).
 
+#[cfg(feature = "bench-internals")]
+pub(crate) mod bench;
 mod body;
 mod chunked;
 mod codec;
 mod connection;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod heads;
 mod outgoing;
 mod pool;
+#[cfg(test)]
+mod tests;
 
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -49,42 +55,46 @@ impl Http1 {
 }
 
 impl Transport for Http1 {
-    type Connection = Connection;
+    type Connection = Box<Connection>;
 
-    fn idle(&self, target: &Target, cx: &mut Context<'_>) -> Option<Connection> {
+    fn idle(&self, target: &Target, cx: &mut Context<'_>) -> Option<Box<Connection>> {
         self.pool.take(target, cx)
     }
 
-    async fn open(&self, target: &Arc<Target>, established: Established) -> Result<Connection, Failure> {
-        Ok(Connection::new(Arc::clone(target), established))
+    async fn open(&self, target: &Arc<Target>, established: Established) -> Result<Box<Connection>, Failure> {
+        Ok(Box::new(Connection::new(Arc::clone(target), established)))
     }
 
     async fn exchange(
         &self,
-        mut connection: Connection,
+        mut connection: Box<Connection>,
         request: &TransportRequest<'_>,
         trace: &Trace,
     ) -> Result<TransportResponse, Attempt> {
         connection.begin(trace);
         let arrived = async {
             let mut outgoing = Outgoing::new(request).await?;
-            poll_fn(|cx| connection.poll_exchange(cx, &mut outgoing, trace)).await
+            let arrived = poll_fn(|cx| connection.poll_exchange(cx, &mut outgoing, trace)).await?;
+            Ok((arrived, outgoing.unsent()))
         };
         let failed = |failure| Attempt {
             failure,
             nothing_written: trace.nothing_written(),
             nothing_read: trace.nothing_read(),
         };
-        let Arrived { head, headers, whole } = arrived.await.map_err(failed)?;
+        let (Arrived { head, headers, whole, .. }, unsent) = arrived.await.map_err(failed)?;
         let remote_addr = connection.remote_addr();
         let body = match whole {
             Some(body) => {
                 trace.seal_at_last_read();
-                self.pool.put(connection);
+                // A server that did not want the whole request gets no other on this connection.
+                if unsent.is_none() {
+                    self.pool.put(connection);
+                }
                 ResponseBody::Whole(body)
             }
             None => {
-                let body = Http1Body::new(head.framing, connection, Rc::clone(&self.pool));
+                let body = Http1Body::new(head.framing, connection, unsent, Rc::clone(&self.pool));
                 ResponseBody::Source(Box::new(body))
             }
         };

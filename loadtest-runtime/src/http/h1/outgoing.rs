@@ -26,17 +26,33 @@ thread_local! {
 
 /// A request that is being sent.
 pub(super) struct Outgoing<'a> {
-    request: TransportRequest<'a>,
-    /// Whether the head has been composed.
-    begun: bool,
+    request: &'a TransportRequest<'a>,
+    state: State,
+}
+
+/// How far it is. Most requests are sent at once, so what the others have is in a box.
+enum State {
+    /// Nothing has been written.
+    New {
+        upload: Option<Box<Reading>>,
+    },
+    /// All was handed over.
+    Sent,
+    Rest(Box<Sending>),
+}
+
+/// What is left of a request whose head has been composed.
+pub(super) struct Sending {
     /// What is to be sent next, from `sent` on.
     pieces: Vec<u8>,
     sent: usize,
     /// What is to be sent after that.
     body: Bytes,
-    upload: Option<Reading>,
+    upload: Option<Box<Reading>>,
     /// Whether all was handed over.
-    pub(super) done: bool,
+    done: bool,
+    /// Why no more can be.
+    failure: Option<Failure>,
 }
 
 /// An upload that is being read.
@@ -47,21 +63,35 @@ struct Reading {
 }
 
 impl<'a> Outgoing<'a> {
-    pub(super) async fn new(request: &TransportRequest<'a>) -> Result<Self, Failure> {
+    pub(super) async fn new(request: &'a TransportRequest<'a>) -> Result<Self, Failure> {
+        codec::check(request)?;
         let upload = match request.body {
             Payload::Bytes(_) => None,
             Payload::Upload(upload) => {
-                let source = upload.open().await.map_err(|error| unreadable(&error))?;
-                Some(Reading { source, left: upload.length })
+                let source = Box::pin(upload.open()).await.map_err(|error| unreadable(&error))?;
+                Some(Box::new(Reading { source, left: upload.length }))
             }
         };
-        let (pieces, body) = (Vec::new(), Bytes::new());
-        Ok(Self { request: *request, begun: false, pieces, sent: 0, body, upload, done: false })
+        Ok(Self { request, state: State::New { upload } })
     }
 
     /// What is being sent.
-    pub(super) fn request(&self) -> &TransportRequest<'a> {
-        &self.request
+    pub(super) fn request(&self) -> &'a TransportRequest<'a> {
+        self.request
+    }
+
+    /// Whether the request itself says that it is the last one of its connection (RFC 9112, section 9.6).
+    pub(super) fn says_close(&self) -> bool {
+        let headers = self.request.headers;
+        !headers.is_empty() && codec::says_close(headers)
+    }
+
+    /// What has not been sent, and still can be.
+    pub(super) fn unsent(self) -> Option<Box<Sending>> {
+        match self.state {
+            State::Rest(rest) => Some(rest).filter(|rest| !rest.done && rest.failure.is_none()),
+            State::New { .. } | State::Sent => None,
+        }
     }
 
     /// Hands as much to the kernel as it takes.
@@ -71,19 +101,91 @@ impl<'a> Outgoing<'a> {
         stream: &mut Stream,
         trace: &Trace,
     ) -> Poll<Result<(), Failure>> {
+        if let State::New { upload } = &mut self.state {
+            let upload = upload.take();
+            self.state = match begin(self.request, upload, cx, stream, trace) {
+                None => State::Sent,
+                Some(rest) => State::Rest(Box::new(rest)),
+            };
+        }
+        match &mut self.state {
+            State::Rest(rest) => rest.poll_send(cx, stream, trace),
+            State::New { .. } | State::Sent => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+/// Composes the head and writes it, with the body behind it, without a buffer of its own. What is left, if there
+/// is anything.
+fn begin(
+    request: &TransportRequest<'_>,
+    upload: Option<Box<Reading>>,
+    cx: &mut Context<'_>,
+    stream: &mut Stream,
+    trace: &Trace,
+) -> Option<Sending> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        scratch.clear();
+        codec::write_head(scratch, request);
+        let rest = |unsent: &[u8], body: Bytes, upload, failure| {
+            let (pieces, sent, done) = (unsent.to_vec(), 0, false);
+            Some(Sending { pieces, sent, body, upload, done, failure })
+        };
+        if let Payload::Bytes(body) = request.body {
+            if body.len() > COPIED {
+                return rest(scratch, body.clone(), upload, None);
+            }
+            scratch.extend_from_slice(body);
+        }
+        match Pin::new(&mut *stream).poll_write(cx, scratch) {
+            Poll::Ready(Ok(written)) => {
+                trace.wrote();
+                let is_flushed = || matches!(Pin::new(stream).poll_flush(cx), Poll::Ready(Ok(())));
+                match written == scratch.len() && upload.is_none() && is_flushed() {
+                    true => None,
+                    false => rest(&scratch[written..], Bytes::new(), upload, None),
+                }
+            }
+            Poll::Ready(Err(error)) => rest(&[], Bytes::new(), upload, Some(Failure::from_io(&error))),
+            Poll::Pending => rest(scratch, Bytes::new(), upload, None),
+        }
+    })
+}
+
+impl Sending {
+    /// Hands as much to the kernel as it takes. A failure stays one.
+    pub(super) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut Stream,
+        trace: &Trace,
+    ) -> Poll<Result<(), Failure>> {
         if self.done {
             return Poll::Ready(Ok(()));
         }
-        if !self.begun {
-            self.begun = true;
-            self.begin(cx, stream, trace)?;
+        if let Some(failure) = &self.failure {
+            return Poll::Ready(Err(failure.clone()));
         }
+        let sent = ready!(self.poll_pieces(cx, stream, trace));
+        self.failure = sent.as_ref().err().cloned();
+        Poll::Ready(sent)
+    }
+
+    fn poll_pieces(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut Stream,
+        trace: &Trace,
+    ) -> Poll<Result<(), Failure>> {
         loop {
             let head = &self.pieces[self.sent..];
             if !head.is_empty() || !self.body.is_empty() {
                 let parts = [IoSlice::new(head), IoSlice::new(&self.body)];
                 let written = ready!(Pin::new(&mut *stream).poll_write_vectored(cx, &parts));
                 let written = written.map_err(|error| Failure::from_io(&error))?;
+                if written == 0 {
+                    return Poll::Ready(Err(Failure::from_io(&std::io::ErrorKind::WriteZero.into())));
+                }
                 trace.wrote();
                 let of_head = written.min(head.len());
                 self.sent += of_head;
@@ -96,35 +198,6 @@ impl<'a> Outgoing<'a> {
                 return Poll::Ready(Ok(()));
             }
         }
-    }
-
-    /// Composes the head and writes it, with the body behind it, without a buffer of its own.
-    fn begin(&mut self, cx: &mut Context<'_>, stream: &mut Stream, trace: &Trace) -> Result<(), Failure> {
-        SCRATCH.with_borrow_mut(|scratch| {
-            scratch.clear();
-            codec::write_head(scratch, &self.request);
-            if let Payload::Bytes(body) = self.request.body {
-                if body.len() <= COPIED {
-                    scratch.extend_from_slice(body);
-                } else {
-                    self.body = body.clone();
-                    self.pieces.extend_from_slice(scratch);
-                    return Ok(());
-                }
-            }
-            match Pin::new(stream).poll_write(cx, scratch) {
-                Poll::Ready(Ok(written)) => {
-                    trace.wrote();
-                    self.pieces.extend_from_slice(&scratch[written..]);
-                    Ok(())
-                }
-                Poll::Ready(Err(error)) => Err(Failure::from_io(&error)),
-                Poll::Pending => {
-                    self.pieces.extend_from_slice(scratch);
-                    Ok(())
-                }
-            }
-        })
     }
 
     /// Reads the next chunk of an upload.

@@ -17,7 +17,8 @@ pub(super) struct Pool {
     /// Whether connections are kept at all.
     reuse: bool,
     /// Those used last at the end.
-    idle: RefCell<Vec<Connection>>,
+    // In boxes: a connection stays where it is, whoever uses it.
+    idle: RefCell<Vec<Box<Connection>>>,
 }
 
 impl Pool {
@@ -29,7 +30,7 @@ impl Pool {
     ///
     /// Whether it died in the meantime is looked at here. If it dies between this look and the first byte of the
     /// response, the request is repeated by the caller.
-    pub(super) fn take(&self, target: &Target, cx: &mut Context<'_>) -> Option<Connection> {
+    pub(super) fn take(&self, target: &Target, cx: &mut Context<'_>) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
         loop {
             let at = idle.iter().rposition(|connection| is_for(connection, target))?;
@@ -41,7 +42,7 @@ impl Pool {
     }
 
     /// Keeps a connection for later, if it can be used again.
-    pub(super) fn put(&self, connection: Connection) {
+    pub(super) fn put(&self, connection: Box<Connection>) {
         if !self.reuse || !connection.is_reusable() {
             return;
         }
