@@ -24,14 +24,16 @@
 //!
 //! | feature | default | what for |
 //! |---|---|---|
-//! | `compression` | yes | decode gzip, deflate, br and zstd bodies |
-//! | `csv` | yes | `Feed::csv`: test data from CSV files |
+//! | `compression` | yes | decode gzip, deflate, br and zstd bodies; `.compress(..)` those of requests |
+//! | `csv` | yes | `Feed::csv`, `Feed::rows`: test data from CSV files |
 //! | `tls` | yes | https; brings no crypto provider, the one of your own tree is used |
-//! | `ring` | no | add rustls' `ring` provider, for trees that have none |
-//! | `aws-lc-rs` | no | add rustls' `aws-lc-rs` provider, for trees that have none |
-//! | `reqwest` | no | `vu.http_with(&client)`: measure requests of your own `reqwest::Client` |
+//! | `ring` | no | adds rustls' `ring` provider, for trees that have none |
+//! | `aws-lc-rs` | no | adds rustls' `aws-lc-rs` provider, for trees that have none |
+//! | `http2` | no | HTTP/2, where TLS negotiates it or by prior knowledge |
+//! | `digest` | no | `.digest_auth(..)`: HTTP Digest authentication |
 //! | `websocket` | no | `vu.websocket(url)`: WebSocket sessions |
-//! | `tower` | no | `vu.layer()`: measure any tower service, tonic's gRPC clients among them |
+//! | `tower` | no | `vu.layer()`: gRPC calls of tonic's clients, and any other tower service |
+//! | `reqwest` | no | `vu.http_with(&client)`: requests of your own `reqwest::Client` |
 
 #[doc(hidden)]
 pub mod attribute;

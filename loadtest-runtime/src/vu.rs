@@ -82,7 +82,8 @@ pub struct Vu {
     core: Rc<Core>,
     client: Rc<HttpClient>,
     exchanges: Option<Rc<ExchangeRecorder>>,
-    random: Option<Random>,
+    // In a box: few use it, and it is large.
+    random: Option<Box<Random>>,
     iteration: u64,
 }
 
@@ -145,7 +146,8 @@ impl Vu {
     pub fn rng(&mut self) -> &mut Random {
         let (vu, iteration) = self.chance();
         let scenario = &self.core.scenario;
-        self.random.get_or_insert_with(|| Random::new(scenario.test.seed, &scenario.name, vu, iteration))
+        self.random
+            .get_or_insert_with(|| Box::new(Random::new(scenario.test.seed, &scenario.name, vu, iteration)))
     }
 
     /// What random things of this iteration depend on besides the seed and the scenario: virtual user and

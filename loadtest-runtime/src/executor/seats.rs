@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 
 use tokio::sync::Notify;
 
@@ -137,11 +137,19 @@ impl Seat {
         }
     }
 
-    /// Whether the iteration in flight has to be dropped; wakes the task when it has. Each iteration asks this,
-    /// so it costs next to nothing.
-    pub(crate) fn poll_interrupted(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.wait_as(cx.waker());
-        if self.order().interrupts() { Poll::Ready(()) } else { Poll::Pending }
+    /// Whether the iteration in flight has to be dropped. Whoever [`attends`](Self::attend) is woken when it has, so
+    /// this is one look.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.order().interrupts()
+    }
+
+    /// Has the task that calls this woken from now on.
+    pub(crate) async fn attend(&self) {
+        poll_fn(|cx| {
+            self.wait_as(cx.waker());
+            Poll::Ready(())
+        })
+        .await;
     }
 }
 

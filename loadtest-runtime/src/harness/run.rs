@@ -73,7 +73,7 @@ impl Test<'_> {
         threshold::check_scenarios(&thresholds, parts.iter().map(|part| part.name.as_str()))
             .map_err(|error| error.to_string())?;
         requests_per_second(&parts)?;
-        let workers = worker_count(self.request.workers)?;
+        worker_count(self.request.workers)?;
         let http_settings = http_settings(&parts)?;
         let http_options = HttpOptions::default().with(&http_settings).map_err(|error| error.to_string())?;
         http_options.validate().map_err(|error| error.to_string())?;
@@ -109,7 +109,7 @@ impl Test<'_> {
             Err(why) => Err(why),
         };
         let end = match asked {
-            Ok(Some(())) => self.load(workers, &parts, &data, thresholds, metrics, &shared, go),
+            Ok(Some(())) => self.load(&parts, &data, thresholds, metrics, &shared, go),
             Ok(None) => Ok(self.stopped_early()),
             Err(reason) => Err(reason),
         };
@@ -189,7 +189,6 @@ impl Test<'_> {
     /// Makes the virtual users ready, waits for `go`, and runs the load.
     fn load(
         &mut self,
-        workers: usize,
         parts: &[Part],
         data: &[Shared],
         thresholds: Vec<Threshold>,
@@ -197,6 +196,7 @@ impl Test<'_> {
         shared: &SetupShared,
         go: &mpsc::Receiver<()>,
     ) -> Result<End, String> {
+        let workers = worker_count(self.request.workers)?;
         let rps = requests_per_second(parts)?;
         let scenarios = parts
             .iter()

@@ -1,11 +1,12 @@
 //! [`HttpClient`], the state of one virtual user, and [`Http`], the handle that a test works with.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::future::poll_fn;
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 
 use ::http::{HeaderMap, Method};
 
@@ -15,7 +16,8 @@ use super::cookies::{CookieJar, Cookies};
 use super::deadline::Timers;
 use super::debug::Debugger;
 use super::error::Failure;
-use super::h1::Http1;
+use super::h1::{self, Http1};
+use super::options::CookiePolicy;
 use super::record::RecordExchange;
 use super::request::RequestBuilder;
 use super::status::{ExpectedStatus, StatusRule};
@@ -33,7 +35,9 @@ pub struct HttpClient {
     /// For the time limits of requests.
     pub(super) timers: Timers,
     pub(super) throttle: Option<Arc<Throttle>>,
-    pub(super) cookies: Cookies,
+    cookies: Box<Cookies>,
+    /// Whether there may be cookies of its own.
+    has_cookies: Cell<bool>,
     /// Which statuses requests expect that say nothing about it.
     pub(super) expected: RefCell<StatusRule>,
     /// Shows requests and responses.
@@ -58,7 +62,8 @@ impl HttpClient {
             #[cfg(feature = "http2")]
             http2: super::h2::H2Transport::new(Arc::clone(&options)),
             timers: Timers::default(),
-            cookies: Cookies::new(Arc::clone(&options)),
+            cookies: Box::new(Cookies::new(Arc::clone(&options))),
+            has_cookies: Cell::new(false),
             expected: RefCell::default(),
             debugger: options.debug.map(|debug| Box::new(Debugger::to_stderr(debug))),
             #[cfg(feature = "digest")]
@@ -104,16 +109,8 @@ impl HttpClient {
     ///
     /// A connection that is there already is used; if it turns out to be dead before anything came back, and
     /// repeating the request can do nothing twice, it is sent once more, on a fresh connection.
-    pub(super) async fn carry(
-        &self,
-        request: &TransportRequest<'_>,
-        trace: &Trace,
-    ) -> Result<TransportResponse, Failure> {
-        if let Some(result) = on_idle(&self.http1, request, trace).await {
-            return result;
-        }
-        // In a box, so that a virtual user's future has no room for what happens once.
-        Box::pin(self.carry_afresh(request, trace)).await
+    pub(super) fn carry<'a>(&'a self, request: &'a TransportRequest<'a>, trace: &'a Trace) -> Carry<'a> {
+        Carry { client: self, request, trace, state: CarryState::Begin }
     }
 
     /// Sends a request whose origin has no connection of HTTP/1.1 that is free.
@@ -159,27 +156,81 @@ impl HttpClient {
     /// Forgets all cookies but those that were [kept](Self::keep_cookies), if each iteration is a new visitor:
     /// [`HttpOptions::cookies`].
     pub fn reset_cookies(&self) {
-        self.cookies.reset();
+        if self.has_cookies.get() {
+            self.cookies.reset();
+        }
     }
 
     /// Keeps the cookies of a response.
     pub(super) fn store_cookies(&self, target: &Target, headers: &HeaderMap) {
-        self.cookies.store(target, headers);
+        self.cookies().store(target, headers);
     }
 
     /// The `Cookie` header for a target: the jar's cookies and those of the request, which win.
     pub(super) fn cookie_header(&self, target: &Target, own: &[(String, String)]) -> Option<String> {
+        let is_shared = self.options.cookies == CookiePolicy::Test;
+        if own.is_empty() && !is_shared && !self.has_cookies.get() {
+            return None;
+        }
         self.cookies.header(target, own)
+    }
+
+    /// The cookies, to be changed.
+    pub(super) fn cookies(&self) -> &Cookies {
+        self.has_cookies.set(true);
+        &self.cookies
+    }
+}
+
+/// A request that is being carried: by HTTP/1.1 if there is a connection, else in a box, so that a virtual user's
+/// future has no room for what happens once.
+pub(super) struct Carry<'a> {
+    client: &'a HttpClient,
+    request: &'a TransportRequest<'a>,
+    trace: &'a Trace,
+    state: CarryState<'a>,
+}
+
+enum CarryState<'a> {
+    Begin,
+    Idle(h1::Exchange<'a>),
+    Afresh(Pin<Box<dyn Future<Output = Result<TransportResponse, Failure>> + 'a>>),
+}
+
+impl Future for Carry<'_> {
+    type Output = Result<TransportResponse, Failure>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { client, request, trace, state } = &mut *self;
+        loop {
+            match state {
+                CarryState::Begin => match client.http1.idle(request.target, cx) {
+                    Some(connection) => {
+                        *state = CarryState::Idle(client.http1.begin(connection, request, trace));
+                    }
+                    None => *state = CarryState::Afresh(Box::pin(client.carry_afresh(request, trace))),
+                },
+                CarryState::Idle(exchange) => match ready!(Pin::new(exchange).poll(cx)) {
+                    Err(attempt) if attempt.may_repeat(request.method) => {
+                        trace.start_over();
+                        *state = CarryState::Afresh(Box::pin(client.carry_afresh(request, trace)));
+                    }
+                    result => return Poll::Ready(result.map_err(|attempt| attempt.failure)),
+                },
+                CarryState::Afresh(future) => return future.as_mut().poll(cx),
+            }
+        }
     }
 }
 
 /// Sends a request on a connection that is there; `None` if there is none, or it was dead.
+#[cfg(feature = "http2")]
 async fn on_idle<T: Transport>(
     transport: &T,
     request: &TransportRequest<'_>,
     trace: &Trace,
 ) -> Option<Result<TransportResponse, Failure>> {
-    let connection = poll_fn(|cx| Poll::Ready(transport.idle(request.target, cx))).await?;
+    let connection = std::future::poll_fn(|cx| Poll::Ready(transport.idle(request.target, cx))).await?;
     match transport.exchange(connection, request, trace).await {
         Ok(response) => Some(Ok(response)),
         Err(attempt) if attempt.may_repeat(request.method) => {

@@ -48,19 +48,11 @@ pub(super) struct Cookies {
     kept: RefCell<CookieStore>,
     /// Whether the jar may differ from that.
     touched: Cell<bool>,
-    /// Whether there has ever been a cookie in it.
-    filled: Cell<bool>,
 }
 
 impl Cookies {
     pub(super) fn new(options: Arc<HttpOptions>) -> Self {
-        Self {
-            options,
-            own: RefCell::default(),
-            kept: RefCell::default(),
-            touched: Cell::new(false),
-            filled: Cell::new(false),
-        }
+        Self { options, own: RefCell::default(), kept: RefCell::default(), touched: Cell::new(false) }
     }
 
     /// Keeps what is there now: [`reset`](Self::reset) goes back to it.
@@ -97,7 +89,6 @@ impl Cookies {
                 header_of(Some(&self.options.jar.lock()), target, own)
             }
             CookiePolicy::Test => header_of(None, target, own),
-            _ if !self.filled.get() => header_of(None, target, own),
             CookiePolicy::Iteration | CookiePolicy::Vu => header_of(Some(&self.own.borrow()), target, own),
         }
     }
@@ -109,7 +100,6 @@ impl Cookies {
             changed
         } else {
             self.touched.set(true);
-            self.filled.set(true);
             change(&mut self.own.borrow_mut())
         }
     }
@@ -179,7 +169,7 @@ impl CookieJar {
     pub fn for_url(&self, url: impl AsRef<str>) -> Result<Vec<(String, String)>> {
         let url = parse(url.as_ref())?;
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        Ok(self.client.cookies.look(|store| store.get_request_values(&url).map(owned).collect()))
+        Ok(self.client.cookies().look(|store| store.get_request_values(&url).map(owned).collect()))
     }
 
     /// Puts a cookie in, as if a response from `url` had set it, with no attributes: it is sent to that host, to
@@ -214,7 +204,7 @@ impl CookieJar {
         if cookie.chars().any(char::is_control) {
             return Err(Error::msg(format!("the cookie {name:?} has control characters")));
         }
-        match self.client.cookies.change(|store| store.parse(cookie, &url)) {
+        match self.client.cookies().change(|store| store.parse(cookie, &url)) {
             // One that is over before it was there: there is nothing to forget.
             Ok(_) | Err(cookie_store::CookieError::Expired) => Ok(()),
             Err(error) => Err(Error::msg(format!("the cookie {name:?} cannot be set: {error}"))),
@@ -240,7 +230,7 @@ impl CookieJar {
     }
 
     fn forget(&self, url: &Url, which: impl Fn(&str) -> bool) -> bool {
-        self.client.cookies.change(|store| {
+        self.client.cookies().change(|store| {
             let found = store.matches(url).into_iter().filter(|cookie| which(cookie.name()));
             let found: Vec<_> = found
                 .map(|cookie| {

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -293,12 +292,8 @@ impl Call {
         }
         let mut watchdog = client.timers.watch(self.trace.began().into(), deadline);
         let under_way = Guard::new(|| self.record_headless(&dropped(&self.trace), target));
-        let sent = {
-            // Pinned where it is made: moving a future costs a copy of all that it may ever hold. It ends here: what
-            // is under way notes in the trace how far it got when it is dropped.
-            let carried = pin!(client.carry(&request, &self.trace));
-            watchdog.bound(carried).await
-        };
+        // It ends here: what is under way notes in the trace how far it got when it is dropped.
+        let sent = watchdog.bound(client.carry(&request, &self.trace)).await;
         under_way.disarm();
         match sent.unwrap_or_else(|| Err(timed_out(self.timeout, &self.trace))) {
             Ok(TransportResponse { status, version, headers, remote_addr, body }) => {

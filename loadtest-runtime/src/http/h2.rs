@@ -199,11 +199,11 @@ impl Transport for H2Transport {
         Ok(Connection { link, is_new: true })
     }
 
-    async fn exchange(
-        &self,
+    async fn exchange<'a>(
+        &'a self,
         connection: Connection,
-        request: &TransportRequest<'_>,
-        trace: &Trace,
+        request: &'a TransportRequest<'a>,
+        trace: &'a Trace,
     ) -> Result<TransportResponse, Attempt> {
         let (share, waited) = Share::of(connection.link).await;
         match connection.is_new || waited {

@@ -3,7 +3,7 @@
 //! A test gets an [`Http`] handle from `vu.http()`; [`RequestBuilder`] reads like reqwest's and [`Response`]
 //! holds a body that has been read in full. Behind the handle stands an [`HttpClient`], one per virtual user,
 //! with its own connections and its own cookie jar, as a real user has. What travels below is behind one
-//! boundary, the private `Transport` trait; the first transport speaks HTTP/1.1 through hyper's connection API.
+//! boundary, the private `Transport` trait: `h1` speaks HTTP/1.1 by a codec of its own, `h2` HTTP/2 by the `h2` crate.
 //!
 //! One exchange is one request and its response; each redirect that is followed is an exchange of its own.
 //! Every exchange goes to a [`RecordExchange`] exactly once, whether it succeeded or not, so the number of

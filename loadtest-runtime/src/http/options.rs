@@ -59,7 +59,7 @@ pub struct HttpOptions {
     pub block_hostnames: Vec<HostPattern>,
     /// If not empty: what requests may go to, and nothing else. A host is judged by its name before it is looked
     /// up and by its addresses after that, and so is each host that a redirect leads to. What a client of the
-    /// user's own sends ([`Vu::http_with`](crate::Vu::http_with)) is not covered.
+    /// user's own sends (`Vu::http_with`) is not covered.
     pub allow: Vec<AllowedTarget>,
     /// Requests of one batch that are under way at once. 20 by default, as in k6.
     pub batch: usize,

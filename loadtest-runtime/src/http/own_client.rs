@@ -1,6 +1,6 @@
 //! [`ReqwestHttp`]: requests through a `reqwest::Client` of the user's own, measured from outside.
 //!
-//! For what this crate's client does not do: proxies, client certificates, HTTP/2. The client decides about
+//! For what this crate's client does not do: proxies, middlewares. The client decides about
 //! redirects, cookies and connections, so a whole chain of redirects is one exchange; waiting lasts until the
 //! last head, receiving until the end of the body, the other phases are 0; bytes are those of the bodies. With a
 //! limit to the requests of the test, such a chain takes one turn: a client that follows no redirects keeps it.

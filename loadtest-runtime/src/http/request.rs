@@ -321,8 +321,8 @@ impl RequestBuilder {
     ///
     /// # Errors
     ///
-    /// Whatever keeps a complete response from arriving: see [`ErrorKind`]. A 4xx or 5xx status is no error.
-    /// The failure has been recorded when it is returned.
+    /// Whatever keeps a complete response from arriving: see [`ErrorKind`](super::ErrorKind). A 4xx or 5xx status is
+    /// no error. The failure has been recorded when it is returned.
     pub async fn send(self) -> Result<Response, Error> {
         match self.call.open(true).await?.collected() {
             Ok(response) => response,

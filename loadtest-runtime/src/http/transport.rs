@@ -37,13 +37,13 @@ pub(super) trait Transport {
     async fn open(&self, target: &Arc<Target>, established: Established)
     -> Result<Self::Connection, Failure>;
 
-    /// Sends a request and returns when the response's head is there.
-    async fn exchange(
-        &self,
+    /// Sends a request; the future's result is the response's head.
+    fn exchange<'a>(
+        &'a self,
         connection: Self::Connection,
-        request: &TransportRequest<'_>,
-        trace: &Trace,
-    ) -> Result<TransportResponse, Attempt>;
+        request: &'a TransportRequest<'a>,
+        trace: &'a Trace,
+    ) -> impl Future<Output = Result<TransportResponse, Attempt>> + 'a;
 }
 
 /// A request, ready to go.

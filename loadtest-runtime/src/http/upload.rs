@@ -102,8 +102,8 @@ impl Upload {
     }
 
     /// Opens it at its beginning.
-    pub(super) async fn open(&self) -> io::Result<Box<dyn ChunkSource>> {
-        (self.open)().await
+    pub(super) fn open(&self) -> LocalFuture<io::Result<Box<dyn ChunkSource>>> {
+        (self.open)()
     }
 }
 

@@ -2,10 +2,10 @@
 //!
 //! | what | from | metrics |
 //! |---|---|---|
-//! | [`WebSocket`](websocket::WebSocket) (feature `websocket`) | [`Vu::websocket`](crate::Vu) | `ws_sessions`, `ws_connecting`, `ws_session_duration`, `ws_msgs_sent`, `ws_msgs_received`, `ws_ping` |
+//! | `WebSocket` (feature `websocket`) | `Vu::websocket` | `ws_sessions`, `ws_connecting`, `ws_session_duration`, `ws_msgs_sent`, `ws_msgs_received`, `ws_ping` |
 //! | [`EventSource`](sse::EventSource) | [`send_events`](crate::http::RequestBuilder::send_events) | `sse_event`, `sse_time_to_first_event`, and those of the HTTP request |
 //! | [`Tcp`](tcp::Tcp) | [`Vu::tcp`](crate::Vu::tcp) | `tcp_sessions`, `tcp_connecting`, `tcp_req_duration` |
-//! | [`LoadTestLayer`](tower::LoadTestLayer) (feature `tower`) | [`Vu::layer`](crate::Vu) | `grpc_req_duration`, `grpc_streams`, `grpc_streams_msgs_sent`, `grpc_streams_msgs_received`; `measure_duration` and `measure_failed` of what is no gRPC |
+//! | `LoadTestLayer` (feature `tower`) | `Vu::layer` | `grpc_req_duration`, `grpc_streams`, `grpc_streams_msgs_sent`, `grpc_streams_msgs_received`; `measure_duration` and `measure_failed` of what is no gRPC |
 //!
 //! Whatever has a socket counts its bytes in `data_sent` and `data_received`, and is connected like HTTP requests
 //! are: with the names, local addresses, TLS settings and limits of the test.

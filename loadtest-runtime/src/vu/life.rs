@@ -61,6 +61,8 @@ pub(crate) async fn run<S>(
         Err(why) => return counters.refuse(why),
     };
     core.initialising.set(false);
+    // The task that runs from here on is always this one.
+    core.seat.attend().await;
     vu.client.keep_cookies();
     counters.join();
     let source = Arc::clone(&core.scenario.source);
@@ -197,7 +199,7 @@ async fn one_iteration<S>(
         let mut body = pin!(Some(iterate(vu, state)));
         std::future::poll_fn(|cx| {
             polls = polls.saturating_add(1);
-            if core.seat.poll_interrupted(cx).is_ready() {
+            if core.seat.is_interrupted() {
                 // What the iteration measures while it is dropped is not part of the load any more.
                 core.recording.set(false);
                 return Poll::Ready(match guarded(|| body.set(None)) {

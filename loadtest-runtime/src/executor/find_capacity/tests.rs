@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::task::Poll;
 
 use loadtest_core::options::Search;
 use tokio::sync::watch;
@@ -123,7 +124,7 @@ async fn user(
         let takes = service(probe, clock::now());
         tokio::select! {
             biased;
-            () = std::future::poll_fn(|cx| seat.poll_interrupted(cx)) => {
+            () = interrupted(&seat) => {
                 counters.interrupted.fetch_add(1, Ordering::Relaxed);
             }
             () = tokio::time::sleep(takes) => {
@@ -320,4 +321,9 @@ fn a_search_is_alone_or_refused() {
     assert!(mixed.contains("the only scenario of its test, but `b` is one of 2"), "{mixed}");
     let divided = check_alone(&alone(), Shard { index: 0, count: 2 }).expect_err("divided");
     assert!(divided.contains("hint: leave `--shard` out"), "{divided}");
+}
+
+async fn interrupted(seat: &Seat) {
+    seat.attend().await;
+    std::future::poll_fn(|_| if seat.is_interrupted() { Poll::Ready(()) } else { Poll::Pending }).await;
 }

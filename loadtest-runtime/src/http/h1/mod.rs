@@ -14,6 +14,7 @@ mod body;
 mod chunked;
 mod codec;
 mod connection;
+mod exchange;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod heads;
@@ -22,20 +23,18 @@ mod pool;
 #[cfg(test)]
 mod tests;
 
-use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
 
-use self::body::Http1Body;
 pub(super) use self::codec::write_head;
-use self::connection::{Arrived, Connection};
-use self::outgoing::Outgoing;
+use self::connection::Connection;
+pub(super) use self::exchange::Exchange;
 use self::pool::Pool;
 use super::connect::Established;
 use super::error::Failure;
 use super::target::Target;
-use super::transport::{Attempt, ResponseBody, Trace, Transport, TransportRequest, TransportResponse};
+use super::transport::{Attempt, Trace, Transport, TransportRequest, TransportResponse};
 
 /// The transport of one virtual user.
 pub(super) struct Http1 {
@@ -46,6 +45,16 @@ impl Http1 {
     /// A transport without connections. With `reuse` off, each request needs one of its own.
     pub(super) fn new(reuse: bool) -> Self {
         Self { pool: Rc::new(Pool::new(reuse)) }
+    }
+
+    /// Starts a request on a connection.
+    pub(super) fn begin<'a>(
+        &'a self,
+        connection: Box<Connection>,
+        request: &'a TransportRequest<'a>,
+        trace: &'a Trace,
+    ) -> Exchange<'a> {
+        Exchange::new(&self.pool, connection, request, trace)
     }
 
     /// Closes the connections that nobody uses.
@@ -65,39 +74,12 @@ impl Transport for Http1 {
         Ok(Box::new(Connection::new(Arc::clone(target), established)))
     }
 
-    async fn exchange(
-        &self,
-        mut connection: Box<Connection>,
-        request: &TransportRequest<'_>,
-        trace: &Trace,
-    ) -> Result<TransportResponse, Attempt> {
-        connection.begin(trace);
-        let arrived = async {
-            let mut outgoing = Outgoing::new(request).await?;
-            let arrived = poll_fn(|cx| connection.poll_exchange(cx, &mut outgoing, trace)).await?;
-            Ok((arrived, outgoing.unsent()))
-        };
-        let failed = |failure| Attempt {
-            failure,
-            nothing_written: trace.nothing_written(),
-            nothing_read: trace.nothing_read(),
-        };
-        let (Arrived { head, headers, whole, .. }, unsent) = arrived.await.map_err(failed)?;
-        let remote_addr = connection.remote_addr();
-        let body = match whole {
-            Some(body) => {
-                trace.seal_at_last_read();
-                // A server that did not want the whole request gets no other on this connection.
-                if unsent.is_none() {
-                    self.pool.put(connection);
-                }
-                ResponseBody::Whole(body)
-            }
-            None => {
-                let body = Http1Body::new(head.framing, connection, unsent, Rc::clone(&self.pool));
-                ResponseBody::Source(Box::new(body))
-            }
-        };
-        Ok(TransportResponse { status: head.status, version: head.version, headers, remote_addr, body })
+    fn exchange<'a>(
+        &'a self,
+        connection: Box<Connection>,
+        request: &'a TransportRequest<'a>,
+        trace: &'a Trace,
+    ) -> impl Future<Output = Result<TransportResponse, Attempt>> + 'a {
+        self.begin(connection, request, trace)
     }
 }

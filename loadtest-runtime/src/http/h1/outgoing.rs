@@ -4,7 +4,7 @@
 //! memory goes with its head in one write, by reference if it is large. Uploads are read while they are sent.
 
 use std::cell::RefCell;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -14,7 +14,7 @@ use tokio::io::AsyncWrite;
 use super::super::error::{ErrorKind, Failure};
 use super::super::io::Stream;
 use super::super::transport::{Payload, Trace, TransportRequest};
-use super::super::upload::ChunkSource;
+use super::super::upload::{ChunkSource, LocalFuture};
 use super::codec;
 
 /// Bodies up to this size are copied behind their head, which costs less than a second piece.
@@ -32,6 +32,8 @@ pub(super) struct Outgoing<'a> {
 
 /// How far it is. Most requests are sent at once, so what the others have is in a box.
 enum State {
+    /// Nothing has been written, and the upload is not open yet.
+    Opening(LocalFuture<io::Result<Box<dyn ChunkSource>>>),
     /// Nothing has been written.
     New {
         upload: Option<Box<Reading>>,
@@ -63,16 +65,13 @@ struct Reading {
 }
 
 impl<'a> Outgoing<'a> {
-    pub(super) async fn new(request: &'a TransportRequest<'a>) -> Result<Self, Failure> {
-        codec::check(request)?;
-        let upload = match request.body {
-            Payload::Bytes(_) => None,
-            Payload::Upload(upload) => {
-                let source = Box::pin(upload.open()).await.map_err(|error| unreadable(&error))?;
-                Some(Box::new(Reading { source, left: upload.length }))
-            }
+    pub(super) fn new(request: &'a TransportRequest<'a>) -> Self {
+        let state = match (codec::check(request), request.body) {
+            (Err(failure), _) => State::Rest(Box::new(Sending::failed(failure))),
+            (Ok(()), Payload::Bytes(_)) => State::New { upload: None },
+            (Ok(()), Payload::Upload(upload)) => State::Opening(upload.open()),
         };
-        Ok(Self { request, state: State::New { upload } })
+        Self { request, state }
     }
 
     /// What is being sent.
@@ -86,11 +85,11 @@ impl<'a> Outgoing<'a> {
         !headers.is_empty() && codec::says_close(headers)
     }
 
-    /// What has not been sent, and still can be.
-    pub(super) fn unsent(self) -> Option<Box<Sending>> {
-        match self.state {
+    /// What has not been sent, and still can be. It is another's from here on.
+    pub(super) fn take_unsent(&mut self) -> Option<Box<Sending>> {
+        match std::mem::replace(&mut self.state, State::Sent) {
             State::Rest(rest) => Some(rest).filter(|rest| !rest.done && rest.failure.is_none()),
-            State::New { .. } | State::Sent => None,
+            State::Opening(_) | State::New { .. } | State::Sent => None,
         }
     }
 
@@ -101,6 +100,15 @@ impl<'a> Outgoing<'a> {
         stream: &mut Stream,
         trace: &Trace,
     ) -> Poll<Result<(), Failure>> {
+        if let State::Opening(opening) = &mut self.state {
+            self.state = match (ready!(opening.as_mut().poll(cx)), self.request.body) {
+                (Ok(source), Payload::Upload(upload)) => {
+                    State::New { upload: Some(Box::new(Reading { source, left: upload.length })) }
+                }
+                (Ok(_), Payload::Bytes(_)) => State::New { upload: None },
+                (Err(error), _) => State::Rest(Box::new(Sending::failed(unreadable(&error)))),
+            };
+        }
         if let State::New { upload } = &mut self.state {
             let upload = upload.take();
             self.state = match begin(self.request, upload, cx, stream, trace) {
@@ -110,7 +118,7 @@ impl<'a> Outgoing<'a> {
         }
         match &mut self.state {
             State::Rest(rest) => rest.poll_send(cx, stream, trace),
-            State::New { .. } | State::Sent => Poll::Ready(Ok(())),
+            State::Opening(_) | State::New { .. } | State::Sent => Poll::Ready(Ok(())),
         }
     }
 }
@@ -153,6 +161,12 @@ fn begin(
 }
 
 impl Sending {
+    /// What can't be sent.
+    fn failed(failure: Failure) -> Self {
+        let (pieces, body) = (Vec::new(), Bytes::new());
+        Self { pieces, sent: 0, body, upload: None, done: false, failure: Some(failure) }
+    }
+
     /// Hands as much to the kernel as it takes. A failure stays one.
     pub(super) fn poll_send(
         &mut self,
@@ -184,7 +198,7 @@ impl Sending {
                 let written = ready!(Pin::new(&mut *stream).poll_write_vectored(cx, &parts));
                 let written = written.map_err(|error| Failure::from_io(&error))?;
                 if written == 0 {
-                    return Poll::Ready(Err(Failure::from_io(&std::io::ErrorKind::WriteZero.into())));
+                    return Poll::Ready(Err(Failure::from_io(&io::ErrorKind::WriteZero.into())));
                 }
                 trace.wrote();
                 let of_head = written.min(head.len());
@@ -227,6 +241,6 @@ impl Sending {
     }
 }
 
-fn unreadable(error: &std::io::Error) -> Failure {
+fn unreadable(error: &io::Error) -> Failure {
     Failure::new(ErrorKind::InvalidRequest, format!("the body of the request can't be read: {error}"))
 }

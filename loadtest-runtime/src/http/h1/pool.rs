@@ -1,7 +1,7 @@
 //! [`Pool`]: the idle connections of one virtual user. A user talks to few origins, so they are searched one by
 //! one.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::task::Context;
 
@@ -12,18 +12,19 @@ use super::connection::Connection;
 /// with new connections.
 const IDLE_PER_ORIGIN: usize = 64;
 
-/// Idle connections.
+/// Idle connections, in boxes: a connection stays where it is, whoever uses it.
 pub(super) struct Pool {
     /// Whether connections are kept at all.
     reuse: bool,
-    /// Those used last at the end.
-    // In boxes: a connection stays where it is, whoever uses it.
-    idle: RefCell<Vec<Box<Connection>>>,
+    /// The one that was used last, which mostly is the only one.
+    last: Cell<Option<Box<Connection>>>,
+    /// The others, those used later at the end.
+    others: RefCell<Vec<Box<Connection>>>,
 }
 
 impl Pool {
     pub(super) fn new(reuse: bool) -> Self {
-        Self { reuse, idle: RefCell::default() }
+        Self { reuse, last: Cell::default(), others: RefCell::default() }
     }
 
     /// The connection used last that is still alive.
@@ -31,10 +32,17 @@ impl Pool {
     /// Whether it died in the meantime is looked at here. If it dies between this look and the first byte of the
     /// response, the request is repeated by the caller.
     pub(super) fn take(&self, target: &Target, cx: &mut Context<'_>) -> Option<Box<Connection>> {
-        let mut idle = self.idle.borrow_mut();
+        if let Some(mut connection) = self.last.take() {
+            match is_for(&connection, target) {
+                true if connection.is_alive(cx) => return Some(connection),
+                true => {}
+                false => self.last.set(Some(connection)),
+            }
+        }
+        let mut others = self.others.borrow_mut();
         loop {
-            let at = idle.iter().rposition(|connection| is_for(connection, target))?;
-            let mut connection = idle.remove(at);
+            let at = others.iter().rposition(|connection| is_for(connection, target))?;
+            let mut connection = others.remove(at);
             if connection.is_alive(cx) {
                 return Some(connection);
             }
@@ -46,19 +54,21 @@ impl Pool {
         if !self.reuse || !connection.is_reusable() {
             return;
         }
-        let mut idle = self.idle.borrow_mut();
+        let Some(other) = self.last.replace(Some(connection)) else { return };
+        let mut others = self.others.borrow_mut();
         // The count is taken only when there may be too many.
-        let is_full = idle.len() >= IDLE_PER_ORIGIN
-            && idle.iter().filter(|other| other.origin().same_origin(connection.origin())).count()
+        let is_full = others.len() >= IDLE_PER_ORIGIN
+            && others.iter().filter(|another| another.origin().same_origin(other.origin())).count()
                 >= IDLE_PER_ORIGIN;
         if !is_full {
-            idle.push(connection);
+            others.push(other);
         }
     }
 
     /// Closes them all.
     pub(super) fn clear(&self) {
-        self.idle.borrow_mut().clear();
+        self.last.take();
+        self.others.borrow_mut().clear();
     }
 }
 
