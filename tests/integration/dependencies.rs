@@ -21,11 +21,8 @@ pub(crate) const BUDGET: &[&str] = &[
     "adler2",
     "alloc-no-stdlib",
     "alloc-stdlib",
-    "atomic-waker",
-    "autocfg",
     "bitflags",
     "brotli-decompressor",
-    "byteorder",
     "bytes",
     "cfg-if",
     "chacha20",
@@ -40,13 +37,8 @@ pub(crate) const BUDGET: &[&str] = &[
     "document-features",
     "flate2",
     "form_urlencoded",
-    "futures-core",
-    "hdrhistogram",
     "http",
-    "http-body",
-    "http-body-util",
     "httparse",
-    "hyper",
     "icu_collections",
     "icu_locale_core",
     "icu_normalizer",
@@ -70,7 +62,6 @@ pub(crate) const BUDGET: &[&str] = &[
     "miniz_oxide",
     "mio",
     "num-conv",
-    "num-traits",
     "once_cell",
     "openssl-probe",
     "percent-encoding",
@@ -108,7 +99,6 @@ pub(crate) const BUDGET: &[&str] = &[
     "tokio",
     "tokio-macros",
     "tokio-rustls",
-    "try-lock",
     "twox-hash",
     "unicode-ident",
     "untrusted",
@@ -116,7 +106,6 @@ pub(crate) const BUDGET: &[&str] = &[
     "utf8_iter",
     "utf_types",
     "version_check",
-    "want",
     "writeable",
     "yoke",
     "yoke-derive",
@@ -127,6 +116,15 @@ pub(crate) const BUDGET: &[&str] = &[
     "zerovec",
     "zerovec-derive",
     "zmij",
+];
+
+/// A crate of each feature that is off by default, which nothing else brings: the others have to do without it.
+const OPT_IN: &[(&str, &str)] = &[
+    ("digest", "md-5"),
+    ("http2", "h2"),
+    ("reqwest", "reqwest"),
+    ("tower", "tower-layer"),
+    ("websocket", "tokio-tungstenite"),
 ];
 
 /// Crates that belong into the subcommand, whatever features are on.
@@ -142,6 +140,9 @@ const SUBCOMMAND_ONLY: &[&str] = &[
     "tera",
     "toml",
 ];
+
+/// The features that are off by default, without those that are a crypto provider.
+const ALL_BUT_CRYPTO: &str = "digest,http2,reqwest,tower,websocket";
 
 /// Crypto providers of rustls, and TLS that is not rustls.
 const CRYPTO: &[&str] =
@@ -164,8 +165,22 @@ fn the_runtime_keeps_to_its_budget() {
 }
 
 #[test]
+fn a_protocol_comes_only_to_those_who_ask_for_it() {
+    for (feature, own) in OPT_IN {
+        assert!(!BUDGET.contains(own), "{feature} is off by default");
+        let tree = tree("loadtest-runtime", &["--features", feature]);
+        assert!(tree.contains(*own), "{feature}: {tree:?}");
+        for (other, unwanted) in OPT_IN.iter().filter(|(other, _)| other != feature) {
+            // reqwest is made of tower's layers itself.
+            let shared = (*feature, *other) == ("reqwest", "tower");
+            assert!(shared || !tree.contains(*unwanted), "{feature} brings {unwanted}, which is for {other}");
+        }
+    }
+}
+
+#[test]
 fn what_judges_and_tells_stays_out_of_the_runtime() {
-    for features in [&[][..], &["--features", "reqwest"]] {
+    for features in [&[][..], &["--features", ALL_BUT_CRYPTO]] {
         let tree = tree("loadtest-runtime", features);
         for name in SUBCOMMAND_ONLY {
             assert!(!tree.contains(*name), "{name} is for cargo-loadtest, not for every user ({features:?})");
@@ -175,7 +190,9 @@ fn what_judges_and_tells_stays_out_of_the_runtime() {
 
 #[test]
 fn no_crypto_provider_comes_unasked() {
-    for features in [&[][..], &["--features", "reqwest"], &["--no-default-features", "--features", "tls"]] {
+    for features in
+        [&[][..], &["--features", ALL_BUT_CRYPTO], &["--no-default-features", "--features", "tls"]]
+    {
         let tree = tree("loadtest-runtime", features);
         for name in CRYPTO {
             assert!(
@@ -215,7 +232,7 @@ fn core_depends_on_no_other_crate_of_ours() {
 }
 
 /// The names of the crates that are compiled for a package, itself included, on Linux.
-fn tree(package: &str, features: &[&str]) -> BTreeSet<String> {
+pub(crate) fn tree(package: &str, features: &[&str]) -> BTreeSet<String> {
     let tree = |network: &[&str]| {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.args(["tree", "--locked", "--package", package, "--edges", "normal,build", "--prefix", "none"]);

@@ -29,6 +29,7 @@ fn the_tables_are_those_of_the_code() {
         ("metrics", metrics()),
         ("aggregations", aggregations()),
         ("exit-codes", exit_codes()),
+        ("features", features()),
         ("crates", crates()),
     ];
     let path = workspace().join("README.md");
@@ -73,6 +74,39 @@ fn codes<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
 /// The crates that the dev-dependency brings; that they are these is another test's matter.
 fn crates() -> String {
     codes(crate::dependencies::BUDGET.iter().copied())
+}
+
+/// The features of the runtime, as its own documentation tells them, with how many crates each brings.
+fn features() -> String {
+    let crates = |arguments: &[&str]| crate::dependencies::tree("loadtest-runtime", arguments).len();
+    let whole = crates(&[]);
+    let manifest = read(&workspace().join("loadtest-runtime/Cargo.toml"));
+    let (_, declared) = manifest.split_once("[features]\n").expect("there are features");
+    let declared = declared.lines().take_while(|line| !line.starts_with('['));
+    let declared: BTreeMap<&str, &str> = declared.filter_map(|line| line.split_once(" = ")).collect();
+    let text = read(&workspace().join("loadtest-runtime/src/lib.rs"));
+    let rows: Vec<[String; 4]> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! | `")?.strip_suffix(" |"))
+        .map(|row| {
+            let (name, rest) = row.split_once("` | ").expect("a row of three cells");
+            let (default, doc) = rest.split_once(" | ").expect("a row of three cells");
+            let is_default = declared["default"].contains(&format!("\"{name}\""));
+            assert_eq!(default, if is_default { "yes" } else { "no" }, "{name}");
+            let brings = if is_default {
+                let others = declared["default"].replace(&format!("\"{name}\""), "");
+                let others = others.replace(['[', ']', '"', ' '], "");
+                whole - crates(&["--no-default-features", "--features", others.trim_matches(',')])
+            } else {
+                crates(&["--features", name]) - whole
+            };
+            [code(name), default.to_owned(), doc.to_owned(), brings.to_string()]
+        })
+        .collect();
+    for name in declared.keys().filter(|name| !["default", "bench-internals"].contains(name)) {
+        assert!(rows.iter().any(|row| row[0] == code(name)), "lib.rs does not tell of the feature {name}");
+    }
+    table(["feature", "default", "what for", "crates"], rows)
 }
 
 fn exit_codes() -> String {
@@ -147,6 +181,19 @@ fn keys() -> String {
         ("min_iteration_duration", "none"),
         ("warm_up", "none"),
         ("rps", "no limit"),
+        ("user_agent", "`cargo-loadtest/VERSION`"),
+        ("max_redirects", "10"),
+        ("discard_response_bodies", "`false`"),
+        ("insecure_skip_tls_verify", "`false`"),
+        ("no_connection_reuse", "`false`"),
+        ("no_vu_connection_reuse", "`false`"),
+        ("http_version", "`auto`: HTTP/2 where TLS negotiates it"),
+        ("tls_version", "`1.2-1.3`"),
+        ("dns", "`ttl=5m,select=random,policy=preferIPv4`"),
+        ("allow", "anything; in CI `[\"loopback\"]`"),
+        ("batch", "20"),
+        ("batch_per_host", "6"),
+        ("cookies", "`iteration`"),
         ("test", "the function's name"),
         ("name", "the function's name"),
         ("crate", "`loadtest_runtime`"),

@@ -16,7 +16,7 @@ use std::{fs, io};
 pub use paths::{Named, named};
 pub use processes::Process;
 pub use subcommand::cargo_loadtest;
-pub use trial::{Finished, Running, Trial, concert, files};
+pub use trial::{Finished, Running, Trial, concert, example, files};
 
 /// The root of this workspace.
 pub fn workspace() -> &'static Path {

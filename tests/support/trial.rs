@@ -47,12 +47,17 @@ impl Fixture {
     }
 }
 
-/// A run of the example's load tests, built as a user builds them.
+/// A run of the load tests of `examples/concert`, built as a user builds them.
 pub fn concert<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Trial {
+    example("concert", arguments)
+}
+
+/// A run of the load tests of one of the examples, built as a user builds them.
+pub fn example<S: AsRef<OsStr>>(package: &str, arguments: impl IntoIterator<Item = S>) -> Trial {
     let mut command = Command::new(cargo_loadtest());
     command
         .current_dir(workspace())
-        .args(["loadtest", "--offline", "-p", "concert"])
+        .args(["loadtest", "--offline", "-p", package])
         .env("CARGO_TERM_COLOR", "never")
         // Set for the tests' own crate.
         .env_remove("CARGO_MANIFEST_DIR")

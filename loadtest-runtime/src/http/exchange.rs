@@ -1,117 +1,29 @@
-//! From a request to a response: [`Call`] follows redirects, [`OpenResponse`] reads the body, and each
-//! exchange on the way is recorded exactly once.
+//! From a request to the head of its response: [`Call`] follows redirects, and each exchange on the way is recorded
+//! exactly once. [`OpenResponse`] goes on from there.
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::future::poll_fn;
-use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ::http::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE,
-    COOKIE, HOST, LOCATION, PROXY_AUTHORIZATION, TRANSFER_ENCODING,
+    COOKIE, HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING,
 };
-use ::http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
-use bytes::{Bytes, BytesMut};
-use loadtest_core::metric::tag;
+use ::http::{HeaderMap, Method, StatusCode};
 
 use super::client::Http;
-use super::deadline::Watchdog;
-use super::debug::Answer;
-use super::decode;
 use super::error::{Error, ErrorKind, Failure};
 use super::extras::Extras;
-use super::headers::{ResponseHeaders, has};
-use super::record::{ExchangeRecord, Protocol, RecordExchange, Timings};
-use super::response::Response;
-use super::route;
-use super::status::StatusRule;
+use super::headers::has;
+use super::open::{Head, OpenResponse};
+use super::tagging::{Exchange, Tagging};
 use super::target::Target;
-use super::transport::{Payload, ResponseBody, Sealed, Trace, TransportRequest, TransportResponse};
-use crate::protocols::{OwnTags, RecordSamples};
+use super::transport::{Payload, Trace, TransportRequest, TransportResponse};
 
 /// Times that one request is repeated because its server asks who it is from: at first, and for a nonce that is over.
 #[cfg(feature = "digest")]
 const MAX_CHALLENGES: u32 = 2;
-
-/// How the samples of a request are tagged and judged.
-#[derive(Debug, Default)]
-pub(super) struct Tagging {
-    pub(super) name: Option<Cow<'static, str>>,
-    pub(super) tags: Vec<(String, String)>,
-    pub(super) expected: StatusRule,
-}
-
-impl Tagging {
-    /// Records a request that never left.
-    pub(super) fn reject(
-        &self,
-        recorder: &dyn RecordExchange,
-        method: &Method,
-        url: &str,
-        name: Option<&str>,
-        failure: Failure,
-    ) -> Error {
-        let fallback = route::raw_template(url);
-        recorder.record(&ExchangeRecord {
-            name: self.name.as_deref().or(name).unwrap_or(&fallback),
-            method: method.as_str(),
-            status: 0,
-            protocol: Protocol::Http11,
-            error: Some(failure.kind),
-            expected_response: false,
-            tags: &self.tags,
-            url: &route::shown(url),
-            error_text: &failure.text,
-            ended: Instant::now(),
-            timings: Timings::default(),
-            bytes_sent: 0,
-            bytes_received: 0,
-        });
-        Error::new(failure, method, url, None)
-    }
-
-    /// Records how long an exchange waited for its turn.
-    pub(super) fn throttled(&self, recorder: &dyn RecordExchange, target: &Target, waited: Duration) {
-        recorder.throttled(self.name.as_deref().unwrap_or(&target.name), &self.tags, waited);
-    }
-
-    /// Records an exchange.
-    pub(super) fn record(&self, recorder: &dyn RecordExchange, exchange: &Exchange<'_>) {
-        let Exchange { method, target, head, failure, followed, sealed } = *exchange;
-        let status = head.map_or(0, |(status, _)| status.as_u16());
-        recorder.record(&ExchangeRecord {
-            name: self.name.as_deref().unwrap_or(&target.name),
-            method: method.as_str(),
-            status,
-            protocol: head.map_or(Protocol::Http11, |(_, version)| version.into()),
-            error: failure.map(|failure| failure.kind),
-            expected_response: failure.is_none() && (followed || self.expected.accepts(status)),
-            tags: &self.tags,
-            url: target.shown_url(),
-            error_text: failure.map_or("", |failure| &failure.text),
-            ended: sealed.ended,
-            timings: sealed.timings,
-            bytes_sent: sealed.bytes_sent,
-            bytes_received: sealed.bytes_received,
-        });
-    }
-}
-
-/// What is to be recorded.
-#[derive(Clone, Copy)]
-pub(super) struct Exchange<'a> {
-    pub(super) method: &'a Method,
-    pub(super) target: &'a Target,
-    pub(super) head: Option<(StatusCode, Version)>,
-    pub(super) failure: Option<&'a Failure>,
-    /// Whether it is a redirect that was followed.
-    pub(super) followed: bool,
-    pub(super) sealed: Sealed,
-}
 
 /// One request, from what a test says about it to the end of its response.
 pub(super) struct Call {
@@ -129,9 +41,9 @@ pub(super) struct Call {
     /// What few requests have.
     pub(super) extras: Option<Box<Extras>>,
     /// The number by which the exchange is shown, if it is.
-    shown: Cell<u64>,
+    pub(super) shown: Cell<u64>,
     /// Of the exchange that runs, or of the last one.
-    trace: Trace,
+    pub(super) trace: Trace,
 }
 
 impl Call {
@@ -349,198 +261,6 @@ impl Call {
     }
 }
 
-/// The head of a response, its body unread.
-pub(super) struct Head {
-    pub(super) status: StatusCode,
-    pub(super) version: Version,
-    pub(super) headers: ResponseHeaders,
-    pub(super) remote_addr: Option<SocketAddr>,
-    /// `None` when the body is at its end.
-    body: Option<ResponseBody>,
-    watchdog: Watchdog,
-}
-
-impl Head {
-    /// Where the response redirects to.
-    fn redirect(&self) -> Option<HeaderValue> {
-        let redirects = matches!(self.status.as_u16(), 301 | 302 | 303 | 307 | 308);
-        redirects.then(|| self.headers.map().get(LOCATION).cloned()).flatten()
-    }
-}
-
-/// A response whose body has not been read, and whose exchange has not been recorded.
-pub(super) struct OpenResponse {
-    call: Box<Call>,
-    target: Arc<Target>,
-    pub(super) head: Head,
-}
-
-impl OpenResponse {
-    fn new(call: Box<Call>, target: Arc<Target>, head: Head) -> Self {
-        Self { call, target, head }
-    }
-
-    /// Reads the body, records the exchange, and makes it a response.
-    pub(super) async fn collect(mut self) -> Result<Response, Error> {
-        let body = self.read_body(self.call.discard).await;
-        self.finish(body)
-    }
-
-    /// The response, if its body came along with its head, as most do: nothing has to be waited for then.
-    pub(super) fn collected(mut self) -> Result<Result<Response, Error>, Self> {
-        match &mut self.head.body {
-            Some(ResponseBody::Whole(whole)) => {
-                let body = std::mem::take(whole);
-                Ok(self.finish(Ok(body)))
-            }
-            _ => Err(self),
-        }
-    }
-
-    /// Records the exchange, and makes it a response.
-    fn finish(self, body: Result<Bytes, Failure>) -> Result<Response, Error> {
-        let limit = self.call.http.client.options.max_decoded_body;
-        let body = match self.call.discard {
-            true => body.map(|_| Bytes::new()),
-            false => body.and_then(|body| decode::decode(body, &self.head.headers, limit)),
-        };
-        match body {
-            Ok(body) => {
-                self.record_with((!self.call.discard).then_some(&body), None, false);
-                let Head { status, version, headers, remote_addr, .. } = self.head;
-                Ok(Response {
-                    method: self.call.method,
-                    target: self.target,
-                    status,
-                    version,
-                    headers,
-                    body,
-                    timings: self.call.trace.seal().timings,
-                    remote_addr,
-                })
-            }
-            Err(failure) => Err(self.fail(failure)),
-        }
-    }
-
-    /// The next chunk; `None` after the last.
-    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
-        let Self { call, head, .. } = self;
-        let next = poll_fn(|cx| {
-            let chunk = match &mut head.body {
-                None => Poll::Ready(None),
-                Some(ResponseBody::Whole(whole)) => {
-                    let whole = std::mem::take(whole);
-                    Poll::Ready((!whole.is_empty()).then_some(Ok(whole)))
-                }
-                Some(ResponseBody::Source(source)) => source.poll_chunk(cx, &call.trace),
-            };
-            if chunk.is_ready() {
-                return chunk;
-            }
-            head.watchdog.poll(cx).map(|()| Some(Err(timed_out(call.timeout, &call.trace))))
-        });
-        let next = next.await;
-        if !matches!(next, Some(Ok(_))) {
-            // Whatever is left of the connection goes with the body.
-            self.head.body = None;
-        }
-        next.transpose()
-    }
-
-    /// Reads the rest of the body. The exchange is recorded here only if the test drops it meanwhile.
-    async fn read_body(&mut self, discard: bool) -> Result<Bytes, Failure> {
-        let mut reading = Reading { open: self, ended: false };
-        let body = reading.open.read_chunks(discard).await;
-        reading.ended = true;
-        body
-    }
-
-    async fn read_chunks(&mut self, discard: bool) -> Result<Bytes, Failure> {
-        let mut whole = Bytes::new();
-        let mut more = BytesMut::new();
-        while let Some(chunk) = self.chunk().await? {
-            if discard {
-                continue;
-            }
-            if whole.is_empty() && more.is_empty() {
-                // Most bodies are one chunk, which is then not copied.
-                whole = chunk;
-            } else {
-                more.extend_from_slice(&std::mem::take(&mut whole));
-                more.extend_from_slice(&chunk);
-            }
-        }
-        Ok(if more.is_empty() { whole } else { more.freeze() })
-    }
-
-    /// Records the exchange. `followed` says that it is a redirect that is being followed.
-    pub(super) fn record(&self, failure: Option<&Failure>, followed: bool) {
-        self.record_with(None, failure, followed);
-    }
-
-    /// Records the exchange, whose body is shown if exchanges are.
-    fn record_with(&self, body: Option<&Bytes>, failure: Option<&Failure>, followed: bool) {
-        let call = &self.call;
-        if let Some(debugger) = &call.http.client.debugger {
-            let Head { status, version, headers, .. } = &self.head;
-            let answer = Answer { status: *status, version: *version, headers: headers.map(), body };
-            debugger.outcome(call.shown.get(), Some(&answer), failure);
-        }
-        let exchange = Exchange {
-            method: &call.method,
-            target: &self.target,
-            head: Some((self.head.status, self.head.version)),
-            failure,
-            followed,
-            sealed: call.trace.seal(),
-        };
-        call.tagging.record(&*call.http.recorder, &exchange);
-    }
-
-    /// Records the exchange as failed.
-    fn fail(&self, failure: Failure) -> Error {
-        self.record(Some(&failure), false);
-        self.error(failure)
-    }
-
-    pub(super) fn error(&self, failure: Failure) -> Error {
-        Error::new(failure, &self.call.method, self.url(), Some(self.head.status.as_u16()))
-    }
-
-    pub(super) fn url(&self) -> &str {
-        self.target.url.as_str()
-    }
-
-    /// Where samples of what the body holds go, with the tags of the request.
-    pub(super) fn samples(&self) -> Option<(Rc<dyn RecordSamples>, OwnTags)> {
-        let Call { http, tagging, .. } = &*self.call;
-        let name = tagging.name.as_deref().unwrap_or(&self.target.name);
-        let tags = OwnTags::new(&tagging.tags).with(tag::NAME, name);
-        http.recorder.samples().map(|samples| (samples, tags))
-    }
-
-    /// The phases so far; final once the body is at its end.
-    pub(super) fn finished_timings(&self) -> Option<Timings> {
-        self.head.body.is_none().then(|| self.call.trace.seal().timings)
-    }
-}
-
-/// A body that is being read to its end.
-struct Reading<'a> {
-    open: &'a mut OpenResponse,
-    ended: bool,
-}
-
-impl Drop for Reading<'_> {
-    fn drop(&mut self) {
-        if !self.ended {
-            let failure = dropped(&self.open.call.trace);
-            self.open.record(Some(&failure), false);
-        }
-    }
-}
-
 /// Does something if it is dropped before it is disarmed: a test may give up a request at any time, by a time
 /// limit of its own or a `select!`, and what the service did not answer must not be missing from the results.
 pub(super) struct Guard<F: FnMut()> {
@@ -567,13 +287,13 @@ impl<F: FnMut()> Drop for Guard<F> {
 }
 
 /// What is recorded of an exchange whose future the test dropped.
-fn dropped(trace: &Trace) -> Failure {
+pub(super) fn dropped(trace: &Trace) -> Failure {
     Failure::new(ErrorKind::Timeout, format!("{DROPPED}, {}", trace.doing()))
 }
 
 /// The cause of an exchange that was given up by the test itself.
 pub(super) const DROPPED: &str = "dropped by the test before it ended";
 
-fn timed_out(timeout: Duration, trace: &Trace) -> Failure {
+pub(super) fn timed_out(timeout: Duration, trace: &Trace) -> Failure {
     Failure::new(ErrorKind::Timeout, format!("timed out after {timeout:?}, {}", trace.doing()))
 }

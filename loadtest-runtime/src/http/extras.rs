@@ -17,7 +17,7 @@ use super::error::ErrorKind;
 use super::error::Failure;
 use super::exchange::Call;
 #[cfg(feature = "digest")]
-use super::exchange::Head;
+use super::open::Head;
 #[cfg(feature = "digest")]
 use super::target::Target;
 #[cfg(feature = "compression")]

@@ -16,6 +16,7 @@ pub(super) struct ResponseHeaders {
     /// Whether there is a `Set-Cookie` among them.
     pub(super) sets_cookies: bool,
     /// Whether there is a `Content-Encoding` among them.
+    #[cfg_attr(not(feature = "compression"), expect(dead_code, reason = "only who decodes asks"))]
     pub(super) is_encoded: bool,
 }
 

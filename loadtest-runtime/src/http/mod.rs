@@ -3,7 +3,12 @@
 //! A test gets an [`Http`] handle from `vu.http()`; [`RequestBuilder`] reads like reqwest's and [`Response`]
 //! holds a body that has been read in full. Behind the handle stands an [`HttpClient`], one per virtual user,
 //! with its own connections and its own cookie jar, as a real user has. What travels below is behind one
-//! boundary, the private `Transport` trait: `h1` speaks HTTP/1.1 by a codec of its own, `h2` HTTP/2 by the `h2` crate.
+//! boundary, the private `Transport` trait: HTTP/1.1 by a codec of our own, since the generator's cost is the error
+//! of what it measures, and HTTP/2 by the crate `h2`. A client of the user's own (`vu.http_with`) is measured from
+//! outside.
+//!
+//! In the order of a request: `request` (what a test says) → `exchange` (redirects, limits, records) → `client` →
+//! `transport` → `h1` or `h2`, on what `connect` has established with `dns`, `allow`, `tls` and `io`.
 //!
 //! One exchange is one request and its response; each redirect that is followed is an exchange of its own.
 //! Every exchange goes to a [`RecordExchange`] exactly once, whether it succeeded or not, so the number of
@@ -52,6 +57,7 @@ mod h2;
 mod headers;
 mod io;
 mod multipart;
+mod open;
 mod options;
 #[cfg(feature = "reqwest")]
 mod own_client;
@@ -60,6 +66,7 @@ mod request;
 mod response;
 mod route;
 mod status;
+mod tagging;
 mod target;
 mod throttle;
 #[cfg(feature = "tls")]

@@ -16,11 +16,12 @@ use ::http::Method;
 use bytes::BytesMut;
 
 use super::error::{Error, ErrorKind, Failure};
-use super::exchange::{DROPPED, Exchange, Guard, Tagging};
+use super::exchange::{DROPPED, Guard};
 use super::headers::ResponseHeaders;
 use super::record::{RecordExchange, Timings};
 use super::response::Response;
 use super::status::ExpectedStatus;
+use super::tagging::{Exchange, Tagging};
 use super::target::Target;
 use super::throttle::Throttle;
 use super::transport::{Sealed, nanos};

@@ -324,10 +324,11 @@ impl RequestBuilder {
     /// Whatever keeps a complete response from arriving: see [`ErrorKind`](super::ErrorKind). A 4xx or 5xx status is
     /// no error. The failure has been recorded when it is returned.
     pub async fn send(self) -> Result<Response, Error> {
-        match self.call.open(true).await?.collected() {
-            Ok(response) => response,
+        let open = self.call.open(true).await?;
+        match open.is_whole() {
+            true => open.collected(),
             // In a box, so that a virtual user's future has no room for what few need.
-            Err(open) => Box::pin(open.collect()).await,
+            false => Box::pin(open.collect()).await,
         }
     }
 

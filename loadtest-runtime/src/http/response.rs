@@ -11,8 +11,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::error::{Error, ErrorKind, Failure};
-use super::exchange::OpenResponse;
 use super::headers::ResponseHeaders;
+use super::open::OpenResponse;
 use super::record::{Protocol, Timings};
 use super::target::Target;
 use crate::protocols::{OwnTags, RecordSamples};

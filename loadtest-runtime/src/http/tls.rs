@@ -193,7 +193,7 @@ impl Base {
             .collect();
         if versions.is_empty() {
             let failure = Failure::new(ErrorKind::Tls, "tls: the versions asked for are none");
-            return Err(failure.with_hint("write the older version first: `tls_version = \"1.2..1.3\"`"));
+            return Err(failure.with_hint("write the older version first: `tls_version = \"1.2-1.3\"`"));
         }
         let roots = match options.insecure_skip_tls_verify {
             true => None,

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use loadtest_core::metric::{Tags, tag};
 
-use crate::hash::{BuildQuick, Quick};
 use super::sample::LocalSeries;
+use crate::hash::{BuildQuick, Quick};
 
 /// Series, sets of tags and texts that a worker tells apart. Those after them are folded: texts become
 /// `__other__`, and sets of tags those of the scenario. So memory is bounded whatever a test makes names of.

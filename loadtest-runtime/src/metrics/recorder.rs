@@ -14,10 +14,10 @@ use std::time::Duration;
 use loadtest_core::metric::{Builtin, MetricDef, Tags, tag};
 
 use super::errors::{ErrorCount, ErrorTable};
-use crate::hash::BuildQuick;
 use super::intern::{Asked, CHECKS, FOLDED, Interner, MAX_INTERNED, NO_METHOD, Recent, Text};
 use super::sample::{Batch, Exchange, LocalSeries, Message, NewSeries, Payload, Sample, Subject};
 use crate::clock::{self, Instant};
+use crate::hash::BuildQuick;
 
 pub(crate) use super::intern::TagSet;
 

@@ -19,6 +19,7 @@ pub(super) struct Pool {
     /// The one that was used last, which mostly is the only one.
     last: Cell<Option<Box<Connection>>>,
     /// The others, those used later at the end.
+    #[expect(clippy::vec_box, reason = "a connection stays where it is, whoever uses it")]
     others: RefCell<Vec<Box<Connection>>>,
 }
 

