@@ -95,6 +95,13 @@ pub struct Args {
     #[arg(long, value_name = "N", help_heading = "Shaping the load")]
     pub seed: Option<u64>,
 
+    /// Worker threads of the load generator, 1 to 1024; by default one for each core.
+    ///
+    /// Fewer leave cores to a service on the same machine; more than there are cores take them from each other. The
+    /// part of their CPU time that they use is told of these cores, as many as there are workers.
+    #[arg(long, value_name = "N", value_parser = values::workers, help_heading = "Shaping the load")]
+    pub workers: Option<u32>,
+
     /// In what order tests run: by name, by source file and line, or as a file of test ids says, one a line.
     #[arg(long, value_name = "name|file|PATH", default_value = "name", help_heading = "Selecting tests")]
     pub test_order: String,
@@ -308,7 +315,6 @@ const NOT_YET: &[(&str, &str)] = &[
     ("--runs", "repeat the command, each run is stored"),
     ("--shard", "one process makes the whole load"),
     ("--stored", "stored runs are what `--baseline` compares"),
-    ("--workers", "there is one for each core"),
 ];
 
 /// Options that other tools have, and what they are called here.

@@ -235,6 +235,17 @@ fn an_option_without_a_value_is_true_and_takes_no_filter_for_one() {
 }
 
 #[test]
+fn the_number_of_workers_has_bounds_and_says_them() {
+    assert_eq!((args("x").workers, args("x --workers 1").workers), (None, Some(1)));
+    assert_eq!(args("x --workers 1024").workers, Some(1_024));
+    for wrong in ["0", "1025", "4294967296", "-1", "two", "1.5"] {
+        let text = message(&format!("x --workers={wrong}"));
+        assert!(text.contains("--workers") && text.contains("from 1 to 1024"), "{text}");
+    }
+    assert_eq!(line_only("workers").as_deref(), Some("--workers"));
+}
+
+#[test]
 fn help_has_a_group_for_http() {
     let help = Args::command().render_help().to_string();
     let (_, group) = help.split_once("\nHTTP:\n").expect("a group");

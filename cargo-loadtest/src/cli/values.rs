@@ -2,6 +2,7 @@
 
 use loadtest_core::Error;
 use loadtest_core::options::{OptionSpec, Options};
+use loadtest_core::wire::MAX_WORKERS;
 
 use crate::config;
 
@@ -40,6 +41,22 @@ pub(crate) fn baseline_name(text: &str) -> Result<String, Error> {
     }
     Err(Error::new("not a name for a baseline")
         .hint("use up to 80 letters, digits, `-`, `_`, `.` and `/`, for example `main` or `feature/seats`"))
+}
+
+/// A number of worker threads that a test process takes.
+pub(super) fn workers(text: &str) -> Result<u32, Error> {
+    let wrong = |what: &str| {
+        let hint = format!(
+            "write a whole number from 1 to {MAX_WORKERS}; without the option there is one for each core"
+        );
+        Err(Error::new(what).hint(hint))
+    };
+    match text.parse::<u32>() {
+        Ok(workers @ 1..=MAX_WORKERS) => Ok(workers),
+        Ok(0) => wrong("nobody would make the load"),
+        Ok(_) => wrong("more threads than a load generator can use"),
+        Err(_) => wrong("not a number of threads"),
+    }
 }
 
 /// An address that only this machine can reach.

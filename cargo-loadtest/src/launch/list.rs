@@ -73,5 +73,6 @@ fn request(version: u32) -> Request {
         binaries: BTreeMap::new(),
         log_dir: String::new(),
         log_limit: 0,
+        workers: None,
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct Recipe {
     pub warnings: Vec<String>,
     pub custom: String,
     pub tag: (String, String),
+    /// Every so many requests one is served by HTTP/2; 0 for none.
+    pub http2_every: u64,
     /// Without the phases, so that long runs are made quickly.
     pub lean: bool,
 }
@@ -112,6 +114,7 @@ pub(super) fn recipe() -> Recipe {
         warnings: vec!["the machine has 2 cores: service and generator share them".to_owned()],
         custom: "queue_wait".to_owned(),
         tag: ("region".to_owned(), "eu".to_owned()),
+        http2_every: 0,
         lean: false,
     }
 }
@@ -339,6 +342,8 @@ fn request(
         tags.insert(key.to_owned(), value.to_owned());
     }
     tags.insert("expected_response".to_owned(), (!failed).to_string());
+    let is_http2 = recipe.http2_every > 0 && n.is_multiple_of(recipe.http2_every);
+    tags.insert("proto".to_owned(), if is_http2 { "HTTP/2.0" } else { "HTTP/1.1" }.to_owned());
     if let Some(code) = code {
         tags.insert("error_code".to_owned(), code.to_owned());
     }

@@ -174,6 +174,7 @@ fn launch(
         binaries: binaries.collect(),
         log_dir: logs.to_string_lossy().into_owned(),
         log_limit: common.args.log_limit,
+        workers: common.args.workers,
     };
     let spec = LaunchSpec {
         binary: &test.binary,

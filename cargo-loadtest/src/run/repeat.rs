@@ -54,6 +54,9 @@ pub(super) fn command(args: &Args, tiers: &Tiers, seed: u64) -> String {
         add(&mut words, "--test-order", &args.test_order);
     }
     add(&mut words, "--seed", &seed);
+    if let Some(workers) = args.workers {
+        add(&mut words, "--workers", &workers);
+    }
     let flags = [
         (args.target.workspace, "--workspace"),
         (args.target.exact, "--exact"),
@@ -121,14 +124,15 @@ mod tests {
         let line = "--executor ramping-arrival-rate --stage 10s:100 --stage 1m:5 --pre-allocated-vus 5 \
                     --time-unit 1m --rps 9 --reset true --preflight /health --insecure-skip-tls-verify \
                     --no-connection-reuse=false --http-debug=full --allow a.example:80,b.example \
-                    --tls-auth a.pem:a.key --hosts a.example=::1 --test-order file";
+                    --tls-auth a.pem:a.key --hosts a.example=::1 --test-order file \
+                    --workers 3";
         let line: Vec<&str> = line.split_whitespace().collect();
         let text = repeated(&line, &[], "");
         let again = Args::try_parse_from(text.split_whitespace().skip(1)).expect("understood");
         let first = Args::try_parse_from(std::iter::once(&"x").chain(&line)).expect("valid");
         assert_eq!(
-            (again.load.options(), &again.test_order),
-            (first.load.options(), &first.test_order),
+            (again.load.options(), &again.test_order, again.workers),
+            (first.load.options(), &first.test_order, first.workers),
             "{text}"
         );
     }

@@ -258,8 +258,7 @@ mod tests {
 
     #[test]
     fn a_number_of_workers_is_on_the_wire_only_if_it_is_asked_for() {
-        let text =
-            br#"{"version":1,"mode":"run","test":"t","options":{},"seed":1,"shard":{"index":0,"count":1},
+        let text = br#"{"version":1,"mode":"run","test":"t","options":{},"seed":1,"shard":"0/1",
             "binaries":{},"log_dir":"","log_limit":0}"#;
         let request: Request = serde_json::from_slice(text).expect("one of a subcommand that does not ask");
         assert_eq!(request.workers, None);

@@ -195,6 +195,7 @@ fn request() -> Request {
         test: "tests::seats".to_owned(),
         options: BTreeMap::new(),
         log_limit: 0,
+        workers: None,
         seed: 7,
         shard: Shard::default(),
         binaries: BTreeMap::new(),

@@ -126,6 +126,8 @@ fn code_name(code: &str) -> Option<&'static str> {
         1020 => "invalid URL",
         1050 => "timeout",
         1101 => "host not found",
+        1110 => "address that is blocked",
+        1111 => "name that is blocked",
         1100..=1199 => "DNS failure",
         1201 => "broken pipe",
         1211 => "connect timeout",

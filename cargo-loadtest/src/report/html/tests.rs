@@ -163,6 +163,7 @@ fn the_page_answers_its_questions_in_order() {
         "Thresholds",
         "http_req_failed: rate<0.01",
         "Key figures",
+        "/s; HTTP/1.1",
         "fast failures flatter",
         "Compared with the baseline",
         "Distribution of latency",
@@ -184,6 +185,19 @@ fn the_page_answers_its_questions_in_order() {
     }
     assert!(page.contains("prefers-color-scheme:dark") && page.contains("@media print"));
     assert!(page.len() < 300_000, "{}", page.len());
+}
+
+#[test]
+fn a_hint_stands_whole_below_its_message_and_is_escaped() {
+    let mut test = sample::test(&sample::Recipe { rate: 60.0, ..sample::recipe() });
+    let long = "x".repeat(300);
+    test.document.outcome.errors[0].message =
+        format!("{long} is not allowed\nhint: give `--allow <b>{}`", "y".repeat(80));
+    let run = sample::run("r", "2026-05-04T10:15:00Z", vec![test], 99);
+    let page = render(&run, None, None).expect("renders");
+    check(&page);
+    let hint = format!("hint: <bdi>give <code>--allow &lt;b&gt;{}</code></bdi>", "y".repeat(80));
+    assert!(page.contains(&hint), "{page}");
 }
 
 #[test]

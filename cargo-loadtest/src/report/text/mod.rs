@@ -163,6 +163,9 @@ impl Page<'_> {
             let place = if error.place.is_empty() { String::new() } else { format!(" at {}", error.place) };
             let kind = clean::clip(&error.kind, 16);
             self.line(&format!("    {count} {kind}: {}", error.message.short));
+            if let Some(hint) = &error.hint {
+                self.line(&format!("    {}  hint: {hint}", " ".repeat(columns)));
+            }
             let scenario = clean::clip(&error.scenario, NAME_COLUMNS);
             let more = format!("in {scenario}{place}, first after {}", error.first_at);
             self.line(&self.paint.tone(Tone::Dim, &format!("    {}  {more}", " ".repeat(columns))));
@@ -233,6 +236,10 @@ impl Page<'_> {
                 metrics.iter().flat_map(|metric| self.rows(&metric.def(), true)).collect();
             if title == EXECUTION {
                 rows.extend(self.planned());
+            } else if title == HTTP {
+                let after = rows.iter().position(|row| row.name == Builtin::HttpReqs.name());
+                let row = after.and_then(|after| Some((after + 1, self.versions()?)));
+                row.into_iter().for_each(|(place, row)| rows.insert(place, row));
             }
             groups.push((title, rows));
         }
@@ -396,6 +403,12 @@ impl Page<'_> {
         }
     }
 
+    /// The line of what served the requests.
+    fn versions(&self) -> Option<Row> {
+        let plain = self.paint.tone(Tone::Value, &view::http_versions(self.test)?);
+        Some(Row { name: "protocol".to_owned(), trend: None, plain })
+    }
+
     /// The lines of what a plan of starts and a capacity search came to.
     fn planned(&self) -> Vec<Row> {
         let mut rows = Vec::new();
@@ -451,13 +464,16 @@ const APART: [(Builtin, &str); 3] = [
 /// The most values that are shown of such a tag.
 const PARTS: usize = 20;
 
+/// The group of what HTTP requests took.
+const HTTP: &str = "HTTP";
+
 /// The group of what the load was.
 const EXECUTION: &str = "EXECUTION";
 
 /// The built-in metrics, by the question they answer.
 const GROUPS: [(&str, &[Builtin]); 4] = [
     (
-        "HTTP",
+        HTTP,
         &[
             Builtin::HttpReqDuration,
             Builtin::HttpReqFailed,

@@ -59,6 +59,7 @@ fn the_summary_is_one_that_k6_users_know() {
           { expected_response:false }...: avg=955µs  min=452µs  med=991µs  max=1.38ms p(90)=1.31ms p(95)=1.35ms p(99)=1.38ms
         http_req_failed.................: 2.25%      39 out of 1,737
         http_reqs.......................: 1,737      347/s
+        protocol........................: HTTP/1.1
         http_req_blocked................: avg=2.00µs min=2.00µs med=2.00µs max=2.00µs p(90)=2.00µs p(95)=2.00µs p(99)=2.00µs
         http_req_connecting.............: avg=12.1µs min=0s     med=0s     max=210µs  p(90)=0s     p(95)=210µs  p(99)=210µs
         http_req_sending................: avg=253µs  min=4.52µs med=171µs  max=5.92ms p(90)=517µs  p(95)=660µs  p(99)=1.32ms
@@ -163,7 +164,7 @@ fn a_test_without_success_says_why_in_its_first_line() {
         count: 812,
         first_at: 0.01,
     }];
-    insta::assert_snapshot!(head(&plain(&run_of(test)), 9), @r#"
+    insta::assert_snapshot!(head(&plain(&run_of(test)), 10), @r#"
     ✗ FAILED: no iteration succeeded: POST http://127.0.0.1:9/token: connection refused at src/lib.rs:120:9 (812 times)
         hint: is the service running?
       concert/concert/tests::reserve_seat
@@ -171,7 +172,8 @@ fn a_test_without_success_says_why_in_its_first_line() {
       warning: the machine has 2 cores: service and generator share them
 
       ERRORS
-        812× http: POST http://127.0.0.1:9/token: connection refused ⏎ hint: is the service running?
+        812× http: POST http://127.0.0.1:9/token: connection refused
+             hint: is the service running?
              in reserve_seat at src/lib.rs:120:9, first after 0.0s
     "#);
 }
@@ -268,6 +270,20 @@ fn interrupted_iterations_are_told_beside_the_complete_ones() {
     let line = text.lines().find(|line| line.contains(" iterations..")).expect("a line");
     assert!(line.ends_with("60 complete, 3 interrupted"), "{line}");
     assert!(!plain(&run_of(small())).contains("interrupted"));
+}
+
+#[test]
+fn what_served_the_requests_is_told_with_shares_if_it_was_several() {
+    let line = |test: TestData| {
+        let text = plain(&run_of(test));
+        text.lines().find(|line| line.contains("protocol...")).map(|line| line.trim().replace('.', ""))
+    };
+    assert_eq!(line(small()).as_deref(), Some("protocol: HTTP/11"));
+    let recipe = sample::Recipe { rate: 60.0, errors: 0.0, http2_every: 4, ..sample::recipe() };
+    let both = line(sample::test(&recipe)).expect("a line");
+    assert!(both.starts_with("protocol: HTTP/11 7") && both.contains("%, HTTP/20 2"), "{both}");
+    let nobody = sample::Recipe { rate: 0.0, ..sample::recipe() };
+    assert_eq!(line(sample::test(&nobody)), None, "nothing was asked for");
 }
 
 #[test]

@@ -23,12 +23,15 @@ pub(super) use comparison::{ComparisonView, TestComparisonView, revision, verdic
 pub(super) use load::{ITERATIONS, ScenarioView, late, rate_name, scenarios, sentence};
 pub(super) use run::{Detail, RunView};
 pub(super) use tables::{
-    ALL_PROBES, CheckView, Figures, PROTOCOLS, checks, custom_metrics, figures, health,
+    ALL_PROBES, CheckView, Figures, PROTOCOLS, checks, custom_metrics, figures, health, http_versions,
     interrupted_iterations, starts,
 };
 
 /// Reasons longer than this are cut: the errors below them have all of it.
 const REASON_COLUMNS: usize = 500;
+
+/// Hints longer than this are cut: ours are shorter, and a test's own may be anything.
+const HINT_COLUMNS: usize = 400;
 
 /// That a baseline was asked for in vain.
 pub(super) fn baseline_missing(name: &str) -> String {
@@ -205,8 +208,10 @@ pub(super) struct ErrorView {
     pub scenario: String,
     /// `iteration`, `panic`, `http`, `measure`.
     pub kind: String,
-    /// Text of the first one.
+    /// Text of the first one, without its hint.
     pub message: Long,
+    /// What to do about it, whole: half a command helps nobody.
+    pub hint: Option<String>,
     /// Place in the source, or empty.
     pub place: String,
     /// How many.
@@ -217,13 +222,20 @@ pub(super) struct ErrorView {
 
 /// The errors of a test, the most frequent first.
 pub(super) fn errors(test: &TestData, columns: usize, most: usize) -> Vec<ErrorView> {
-    let view = |error: &ErrorOutcome| ErrorView {
-        scenario: clean::line(&error.scenario),
-        kind: clean::line(&error.kind),
-        message: Long::new(&error.message, columns, most),
-        place: clean::line(error.place.as_deref().unwrap_or_default()),
-        count: format_count(error.count as f64),
-        first_at: format!("{:.1}s", error.first_at),
+    let view = |error: &ErrorOutcome| {
+        let (message, hint) = match error.message.split_once("\nhint: ") {
+            Some((message, hint)) => (message, Some(clean::clip(&clean::line(hint), HINT_COLUMNS.min(most)))),
+            None => (error.message.as_str(), None),
+        };
+        ErrorView {
+            scenario: clean::line(&error.scenario),
+            kind: clean::line(&error.kind),
+            message: Long::new(message, columns, most),
+            hint,
+            place: clean::line(error.place.as_deref().unwrap_or_default()),
+            count: format_count(error.count as f64),
+            first_at: format!("{:.1}s", error.first_at),
+        }
     };
     test.document.outcome.errors.iter().map(view).collect()
 }

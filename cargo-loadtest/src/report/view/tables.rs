@@ -9,7 +9,7 @@ use loadtest_core::units::{
 };
 use serde::Serialize;
 
-use super::{Long, Pair, format_rate_of, late};
+use super::{Long, Pair, format_rate_of, late, percent};
 use crate::data::{MAX_GENERATOR_CPU, MAX_STEAL, Starts, TestData, failures, successes};
 use crate::report::clean;
 
@@ -91,7 +91,12 @@ pub(in crate::report) fn figures(test: &TestData) -> Figures {
 
     let mut cards = Vec::new();
     if requests > 0.0 {
-        cards.push(card("Requests", format_count(requests), format_rate(requests / seconds), false));
+        let rate = format_rate(requests / seconds);
+        // A card is narrow: a version and its share stay on one line.
+        let whole = |versions: String| versions.replace(' ', "\u{a0}").replace(",\u{a0}", ", ");
+        let versions = http_versions(test).map(whole);
+        let detail = versions.map_or(rate.clone(), |versions| format!("{rate}; {versions}"));
+        cards.push(card("Requests", format_count(requests), detail, false));
     }
     let rate = format_rate(iterations / seconds);
     let ended = interrupted_iterations(test).map_or_else(String::new, |ended| format!("; {ended}"));
@@ -164,6 +169,31 @@ pub(in crate::report) fn figures(test: &TestData) -> Figures {
         failed: bad.count > 0,
         scope: test.mixes_probes().then_some(ALL_PROBES),
         caution,
+    }
+}
+
+/// The versions of HTTP of the responses, the most frequent first, with their shares if there are several; `None`
+/// without any response.
+pub(in crate::report) fn http_versions(test: &TestData) -> Option<String> {
+    // What was never answered was served by none.
+    let answered = |tags: &Tags| tags.get(tag::STATUS).is_none_or(|status| status != "0");
+    let parts = test.total_by(Builtin::HttpReqs.name(), |tags| {
+        tags.get(tag::PROTO).filter(|proto| !proto.is_empty() && answered(tags)).cloned()
+    });
+    let mut counts: Vec<(String, f64)> = parts
+        .into_iter()
+        .map(|(proto, totals)| (clean::clip(&clean::line(&proto), 24), totals.sum))
+        .filter(|(_, count)| *count > 0.0)
+        .collect();
+    counts.sort_by(|(_, left), (_, right)| right.total_cmp(left));
+    let all: f64 = counts.iter().map(|(_, count)| count).sum();
+    match counts.as_slice() {
+        [] => None,
+        [(proto, _)] => Some(proto.clone()),
+        several => {
+            let shares = several.iter().map(|(proto, count)| format!("{proto} {}", percent(count / all)));
+            Some(shares.collect::<Vec<_>>().join(", "))
+        }
     }
 }
 
