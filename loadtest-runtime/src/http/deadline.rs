@@ -65,7 +65,6 @@ impl Watchdog {
         if was_running && timer.set_to <= deadline && timer.waker.will_wake(cx.waker()) {
             return Poll::Pending;
         }
-        timer.waker.clone_from(cx.waker());
         if timer.set_to > deadline || timer.sleep.is_elapsed() {
             if deadline <= Instant::now() {
                 return Poll::Ready(());
@@ -73,6 +72,8 @@ impl Watchdog {
             timer.set_to = deadline;
             timer.sleep.as_mut().reset(deadline);
         }
+        // Noted only where the timer is told of it: whoever believes to be woken and is not waits for ever.
+        timer.waker.clone_from(cx.waker());
         match timer.sleep.as_mut().poll(cx) {
             // It was set to an earlier limit, which is over by now.
             Poll::Ready(()) if Instant::now() < deadline => {
@@ -131,6 +132,29 @@ mod tests {
 
     fn watch(timers: &Timers, ms: u64) -> Watchdog {
         timers.watch(Instant::now(), Instant::now() + Duration::from_millis(ms))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_was_late_leaves_no_timer_that_wakes_another() {
+        let timers = Timers::default();
+        let local = tokio::task::LocalSet::new();
+        let theirs = timers.clone();
+        // A timer of another task, set to what is far away.
+        let other = local.run_until(async move {
+            let first = tokio::task::spawn_local(async move {
+                let mut watchdog = watch(&theirs, 60_000);
+                let moment = tokio::time::sleep(Duration::from_millis(1));
+                watchdog.bound(pin!(moment)).await.is_some()
+            });
+            first.await.expect("no panic")
+        });
+        assert!(other.await);
+        // Here the limit is over at the first look, so the timer is not asked.
+        let now = Instant::now();
+        assert!(timers.watch(now, now).bound(std::future::pending::<()>()).await.is_none());
+        // The next one here has to be woken all the same.
+        let never = watch(&timers, 120_000).bound(std::future::pending::<()>()).await;
+        assert!(never.is_none());
     }
 
     #[tokio::test(start_paused = true)]

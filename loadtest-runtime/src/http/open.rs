@@ -16,7 +16,7 @@ use loadtest_core::metric::tag;
 use super::deadline::Watchdog;
 use super::debug::Answer;
 use super::decode;
-use super::error::{Error, Failure};
+use super::error::{Error, ErrorKind, Failure};
 use super::exchange::{Call, dropped, timed_out};
 use super::headers::ResponseHeaders;
 use super::record::Timings;
@@ -79,7 +79,7 @@ impl OpenResponse {
 
     /// Records the exchange, and makes it a response.
     fn finish(self, body: Result<Bytes, Failure>) -> Result<Response, Error> {
-        let limit = self.call.http.client.options.max_decoded_body;
+        let limit = self.call.http.client.options.max_body;
         let body = match self.call.discard {
             true => body.map(|_| Bytes::new()),
             false => body.and_then(|body| decode::decode(body, &self.head.headers, limit)),
@@ -142,6 +142,14 @@ impl OpenResponse {
         while let Some(chunk) = self.chunk().await? {
             if discard {
                 continue;
+            }
+            let limit = self.call.http.client.options.max_body;
+            if (whole.len() + more.len() + chunk.len()) as u64 > limit {
+                // One that never ends would take all the memory of the generator.
+                let text = format!("the body is longer than {limit} bytes");
+                let hint =
+                    "discard it with .discard_body(), or read it chunk by chunk with .send_streaming()";
+                return Err(Failure::new(ErrorKind::InvalidResponse, text).with_hint(hint));
             }
             if whole.is_empty() && more.is_empty() {
                 // Most bodies are one chunk, which is then not copied.

@@ -33,8 +33,8 @@ pub struct HttpOptions {
     pub root_certificates: RootCertificates,
     /// Read bodies, but keep nothing of them. False by default; a request can say otherwise.
     pub discard_response_bodies: bool,
-    /// The most bytes that a compressed body may decode to. 256 MiB by default.
-    pub max_decoded_body: u64,
+    /// The most bytes that a body may have which is kept, decoded if it is compressed. 256 MiB by default.
+    pub max_body: u64,
     /// Each request has a connection of its own. False by default.
     pub no_connection_reuse: bool,
     /// A virtual user closes its connections at the end of each iteration. False by default.
@@ -96,7 +96,7 @@ impl Default for HttpOptions {
             insecure_skip_tls_verify: false,
             root_certificates: RootCertificates::default(),
             discard_response_bodies: false,
-            max_decoded_body: 256 * 1024 * 1024,
+            max_body: 256 * 1024 * 1024,
             no_connection_reuse: false,
             no_vu_connection_reuse: false,
             http_version: HttpVersion::default(),

@@ -17,7 +17,7 @@ use super::super::headers::ResponseHeaders;
 use super::super::io::{Stream, Traffic};
 use super::super::target::Target;
 use super::super::transport::{Trace, TransportRequest};
-use super::codec::{Framing, Head, invalid};
+use super::codec::{Framing, Head, MAX_HEAD, invalid};
 use super::heads;
 use super::outgoing::{Outgoing, Sending};
 
@@ -106,6 +106,13 @@ impl Connection {
         outgoing: &mut Outgoing<'_>,
         trace: &Trace,
     ) -> Poll<Result<Arrived, Failure>> {
+        if outgoing.is_opening() {
+            ready!(outgoing.poll_open(cx));
+            // What came while the upload was being opened answers nothing: the connection is as good as dead.
+            if !self.is_alive(cx) {
+                return Poll::Ready(Err(closed("before the request was sent")));
+            }
+        }
         let sent = outgoing.poll_send(cx, &mut self.stream, trace);
         let arrived = self.poll_head(cx, outgoing.request(), trace);
         match (arrived, sent) {
@@ -201,6 +208,11 @@ impl Inbox {
         }
         let mut kept = self.take();
         kept.extend_from_slice(bytes);
+        if !bytes.contains(&b'\n') && kept.len() < MAX_HEAD {
+            // It cannot be complete: a head that comes byte by byte is not parsed once for each.
+            self.bytes = kept;
+            return Ok(None);
+        }
         self.parse(&kept, method, target)
     }
 

@@ -79,6 +79,11 @@ impl<'a> Outgoing<'a> {
         self.request
     }
 
+    /// Whether nothing can have been sent, since the upload is not open yet.
+    pub(super) fn is_opening(&self) -> bool {
+        matches!(self.state, State::Opening(_))
+    }
+
     /// Whether the request itself says that it is the last one of its connection (RFC 9112, section 9.6).
     pub(super) fn says_close(&self) -> bool {
         let headers = self.request.headers;
@@ -93,13 +98,8 @@ impl<'a> Outgoing<'a> {
         }
     }
 
-    /// Hands as much to the kernel as it takes.
-    pub(super) fn poll_send(
-        &mut self,
-        cx: &mut Context<'_>,
-        stream: &mut Stream,
-        trace: &Trace,
-    ) -> Poll<Result<(), Failure>> {
+    /// Opens the upload, if it is not open yet.
+    pub(super) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let State::Opening(opening) = &mut self.state {
             self.state = match (ready!(opening.as_mut().poll(cx)), self.request.body) {
                 (Ok(source), Payload::Upload(upload)) => {
@@ -109,6 +109,16 @@ impl<'a> Outgoing<'a> {
                 (Err(error), _) => State::Rest(Box::new(Sending::failed(unreadable(&error)))),
             };
         }
+        Poll::Ready(())
+    }
+
+    /// Hands as much to the kernel as it takes.
+    pub(super) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut Stream,
+        trace: &Trace,
+    ) -> Poll<Result<(), Failure>> {
         if let State::New { upload } = &mut self.state {
             let upload = upload.take();
             self.state = match begin(self.request, upload, cx, stream, trace) {

@@ -5,7 +5,7 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 
-use super::server::{Server, Step, reply};
+use super::server::{Server, Step, ok, reply};
 use super::*;
 
 const TEXT: &str = "seats, seats, seats, 좌석, seats, seats";
@@ -132,7 +132,7 @@ fn bombs_are_bounded() {
     for (encoding, body) in [("gzip", gzip(&zeros)), ("deflate", zlib(&zeros)), ("zstd", zstd(&zeros))] {
         run(async {
             let server = Server::start([encoded(encoding, &body), encoded(encoding, &body)]).await;
-            let options = HttpOptions { max_decoded_body: 1_999_999, ..HttpOptions::default() };
+            let options = HttpOptions { max_body: 1_999_999, ..HttpOptions::default() };
             let (http, recorder) = user_with(options);
             let error = http.get(server.url("/")).send().await.unwrap_err();
             assert_failed(&recorder.only(), &error, ErrorKind::Decompression, 1701);
@@ -140,4 +140,18 @@ fn bombs_are_bounded() {
             http.get(server.url("/")).discard_body().send().await.unwrap();
         });
     }
+}
+
+#[test]
+fn a_body_that_never_ends_does_not_take_all_memory() {
+    run(async {
+        let body = "x".repeat(300_000);
+        let server = Server::start([ok(&body), ok(&body)]).await;
+        let options = HttpOptions { max_body: 200_000, ..HttpOptions::default() };
+        let (http, recorder) = user_with(options);
+        let error = http.get(server.url("/")).send().await.unwrap_err();
+        assert_failed(&recorder.only(), &error, ErrorKind::InvalidResponse, 1000);
+        assert!(error.to_string().contains("longer than 200000 bytes"), "{error}");
+        http.get(server.url("/")).discard_body().send().await.unwrap();
+    });
 }

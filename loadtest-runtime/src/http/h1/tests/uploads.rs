@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 use ::http::Method;
 
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio::sync::{Notify, Semaphore};
 
 use super::super::super::io::{Counted, Socket, Stream};
 use super::super::super::request::Body;
@@ -239,5 +240,39 @@ fn what_could_be_taken_for_two_requests_is_not_sent() {
             assert_eq!(request.send().await.unwrap_err().kind(), ErrorKind::InvalidRequest);
         }
         assert_eq!((server.requests().len(), recorder.all().len()), (0, 5));
+    });
+}
+
+#[test]
+fn what_comes_while_an_upload_is_being_opened_is_no_answer_to_it() {
+    run(async {
+        // The server ends the idle connection with a word, as load balancers do.
+        let timeout = "HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n";
+        let first = vec![Act::Request, ok("1"), Act::Wait, send(timeout), Act::Gone];
+        let server = Server::start([first, vec![Act::Request, ok("2"), Act::Gone]]).await;
+        let (http, recorder) = user();
+        http.get(server.url("/")).send().await.unwrap();
+        let (opening, open) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
+        let (told, until) = (Arc::clone(&opening), Arc::clone(&open));
+        let body = Body::from_reader(Some(3), move || {
+            let (told, until) = (Arc::clone(&told), Arc::clone(&until));
+            async move {
+                told.notify_one();
+                until.acquire().await.unwrap().forget();
+                Ok(&b"abc"[..])
+            }
+        });
+        let word = async {
+            opening.notified().await;
+            server.go_on();
+            // The server writes it on this thread, and loopback is never late by much.
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            // It is opened once more for the fresh connection.
+            open.add_permits(2);
+        };
+        let (response, ()) = tokio::join!(http.post(server.url("/")).body(body).send(), word);
+        let response = response.unwrap();
+        assert_eq!((response.status().as_u16(), response.text().unwrap().as_str()), (200, "2"));
+        assert_eq!((server.connections(), recorder.all()), (2, vec![(200, None), (200, None)]));
     });
 }
