@@ -1,11 +1,10 @@
 //! What a `setup` function gets: the binaries that were built for the test, values from outside, an HTTP
 //! client whose requests are not part of the load, and services to start.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use loadtest_core::options::http::HttpSettings;
 
@@ -24,10 +23,36 @@ pub(crate) struct SetupShared {
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) log_dir: PathBuf,
     pub(crate) services: Services,
-    pub(crate) http_options: RefCell<Arc<HttpOptions>>,
+    pub(crate) http_options: SharedOptions,
     /// What the test's options say of HTTP, laid over whatever `setup` sets.
     pub(crate) http_settings: HttpSettings,
     pub(crate) seed: u64,
+}
+
+/// The options of the test's HTTP clients, which its services know too: one that was started before `setup` set
+/// them asks by those that hold when it asks.
+#[derive(Clone, Default)]
+pub(crate) struct SharedOptions(Arc<Mutex<Arc<HttpOptions>>>);
+
+impl SharedOptions {
+    pub(crate) fn new(options: HttpOptions) -> Self {
+        Self(Arc::new(Mutex::new(Arc::new(options))))
+    }
+
+    /// The options that hold now.
+    pub(crate) fn borrow(&self) -> MutexGuard<'_, Arc<HttpOptions>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, options: HttpOptions) {
+        *self.borrow() = Arc::new(options);
+    }
+}
+
+impl std::fmt::Debug for SharedOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SharedOptions").finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for Setup {
@@ -71,7 +96,8 @@ impl Setup {
     /// If the attribute does not name the binary.
     pub fn service(&self, binary: &str) -> Result<ServiceBuilder> {
         let path = self.binary(binary)?.to_owned();
-        Ok(ServiceBuilder::new(binary, path, &self.shared.log_dir, self.shared.services.clone()))
+        Ok(ServiceBuilder::new(binary, path, &self.shared.log_dir, self.shared.services.clone())
+            .http_options(&self.shared.http_options))
     }
 
     /// Runs a service inside the test process, on the runtime that setup and teardown use: the function gets
@@ -87,7 +113,7 @@ impl Setup {
         F: FnOnce(tokio::net::TcpListener) -> Fut,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        crate::service::in_process(&self.shared.services, serve).await
+        crate::service::in_process(&self.shared.services, &self.shared.http_options, serve).await
     }
 
     /// An HTTP client for preparing things. Its requests are not part of the load and not counted.
@@ -105,7 +131,7 @@ impl Setup {
         let laid = options.with(&self.shared.http_settings);
         // The settings were laid over other options before the setup, and nothing else can be wrong.
         let laid = laid.expect("settings that were right before the setup");
-        *self.shared.http_options.borrow_mut() = Arc::new(laid);
+        self.shared.http_options.set(laid);
     }
 }
 

@@ -23,6 +23,7 @@ use crate::executor::Seat;
 use crate::http::{Http, HttpClient};
 use crate::metrics::errors::{self, ErrorCount};
 use crate::metrics::recorder::{Recorder, TagSet};
+use crate::protocols::{DROPPED, UnderWay};
 use crate::random::Random;
 use record::{ExchangeRecorder, Group};
 
@@ -242,7 +243,8 @@ impl Vu {
     }
 
     /// Measures an operation of any protocol: its time as `measure_duration`, its failure as
-    /// `measure_failed`, both with the tag `name`. The result is returned as it is.
+    /// `measure_failed`, both with the tag `name`. The result is returned as it is. An operation that the test gives
+    /// up, by a time limit around it or by `select!`, has failed after the time so far.
     ///
     /// # Errors
     /// That of the operation.
@@ -252,8 +254,15 @@ impl Vu {
         operation: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         let began = clock::now();
+        let under_way = UnderWay::new(began, |took| {
+            self.record(|recorder, tags| recorder.measure(began + took, tags, name, took, true));
+            if self.core.recording.get() {
+                self.core.error(errors::Source::Measure, format!("{name}: {DROPPED}"), None);
+            }
+        });
         let result = operation.await;
         let ended = clock::now();
+        under_way.over();
         self.record(|recorder, tags| recorder.measure(ended, tags, name, ended - began, result.is_err()));
         if let Err(error) = &result
             && self.core.recording.get()

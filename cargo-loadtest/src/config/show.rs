@@ -84,8 +84,7 @@ pub fn show(args: &ShowConfigArgs) -> Result<ExitCode, Failure> {
 }
 
 fn document<'a>(tests: &[&'a LoadTest], tiers: &'a Tiers) -> Document<'a> {
-    let scenario = |test: &LoadTest, definition: &'a Definition| {
-        let explained = tiers.explain(&test.id, &definition.scenario, &definition.options);
+    let scenario = |(definition, explained): (&'a Definition, Explained)| {
         let workload = explained.workload();
         Scenario {
             scenario: &definition.scenario,
@@ -97,7 +96,7 @@ fn document<'a>(tests: &[&'a LoadTest], tiers: &'a Tiers) -> Document<'a> {
     };
     let test = |test: &&'a LoadTest| Test {
         id: &test.id,
-        scenarios: test.definitions.iter().map(|definition| scenario(test, definition)).collect(),
+        scenarios: test.definitions.iter().zip(tiers.explain_all(test)).map(scenario).collect(),
     };
     Document {
         schema_version: SCHEMA_VERSION,

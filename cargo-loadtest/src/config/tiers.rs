@@ -152,7 +152,7 @@ fn identity(option: &OptionSpec, value: &str) -> String {
     }
 }
 
-/// What holds on a machine of continuous integration where no place says otherwise: a job whose variable was lost,
+/// What holds on a machine of continuous integration where no place says otherwise, for any scenario of the test: a job whose variable was lost,
 /// or whose code was changed by a stranger, must not put load on somebody else.
 fn of_ci() -> Options {
     let mut options = Options::default();
@@ -238,14 +238,29 @@ impl Tiers {
         explained
     }
 
+    /// The options of every scenario of a test, in their order. What one of them may send requests to holds for the
+    /// whole test, so that the default of CI gives way in all of them where any says it.
+    pub fn explain_all(&self, test: &LoadTest) -> Vec<Explained> {
+        let explain = |of: &Definition| self.explain(&test.id, &of.scenario, &of.options);
+        let mut all: Vec<Explained> = test.definitions.iter().map(explain).collect();
+        let allow = ("allow", String::new());
+        let is_of_ci = |of: &Explained| of.origins.get(&allow) == Some(&Origin::Ci);
+        if all.iter().any(|of| !of.options.http.allow.is_empty() && !is_of_ci(of)) {
+            for of in all.iter_mut().filter(|of| is_of_ci(of)) {
+                of.options.http.allow.clear();
+                of.origins.remove(&allow);
+            }
+        }
+        all
+    }
+
     /// The scenarios of a test with their final options and what these mean.
     ///
     /// # Errors
     /// Those of [`Explained::workload`], with the test's id, and the scenario's name if there are several.
     pub fn definitions(&self, test: &LoadTest) -> Result<Vec<Definition>, Error> {
         let several = test.definitions.len() > 1;
-        let finished = |definition: &Definition| {
-            let explained = self.explain(&test.id, &definition.scenario, &definition.options);
+        let finished = |(definition, explained): (&Definition, Explained)| {
             let workload = explained.workload().map_err(|error| {
                 let error = match several {
                     true => error.context(format_args!("scenario {}", definition.scenario)),
@@ -255,7 +270,7 @@ impl Tiers {
             })?;
             Ok(Definition { options: explained.options, workload, ..definition.clone() })
         };
-        test.definitions.iter().map(finished).collect()
+        test.definitions.iter().zip(self.explain_all(test)).map(finished).collect()
     }
 
     /// Scenarios of a test of whose load a place made another one, as sentences with a hint. What can't run is

@@ -27,7 +27,7 @@ use crate::metrics::custom;
 use crate::registry::{self, Registration};
 use crate::scheduler::{Audience, Controls, Load, LoadOutcome, LoadPlan, ScenarioPlan, Unready};
 use crate::service::Services;
-use crate::setup::SetupShared;
+use crate::setup::{SetupShared, SharedOptions};
 
 /// One test on its way.
 pub(super) struct Test<'a> {
@@ -92,7 +92,7 @@ impl Test<'_> {
             env,
             log_dir: PathBuf::from(&self.request.log_dir),
             services: self.services.clone(),
-            http_options: std::cell::RefCell::new(Arc::new(http_options)),
+            http_options: SharedOptions::new(http_options),
             http_settings,
             seed: self.request.seed,
         });

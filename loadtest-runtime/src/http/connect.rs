@@ -6,6 +6,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
 use url::Host;
@@ -17,14 +18,18 @@ use super::io::{Counted, Socket, Stream};
 use super::options::{HttpOptions, HttpVersion, IpRange};
 use super::target::Target;
 use super::transport::{Phase, Trace};
+use crate::clock;
 
 /// What the connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// Requests; the version of HTTP is that of the options.
     Http,
-    /// A protocol that begins with an HTTP/1.1 request, or none of HTTP's.
-    Other,
+    /// A protocol that begins with an HTTP/1.1 request.
+    #[cfg(feature = "websocket")]
+    Upgrade,
+    /// Bytes that are none of HTTP's.
+    Raw,
 }
 
 /// A connection that nothing has been said on.
@@ -73,8 +78,10 @@ impl Connector {
         trace: &Trace,
     ) -> Result<Established, Failure> {
         let version = match purpose {
-            Purpose::Http => speakable(self.options.http_version)?,
-            Purpose::Other => HttpVersion::Http11,
+            Purpose::Http => Some(speakable(self.options.http_version)?),
+            #[cfg(feature = "websocket")]
+            Purpose::Upgrade => Some(HttpVersion::Http11),
+            Purpose::Raw => None,
         };
         let addresses = self.locate(target, trace).await?;
         trace.enter(Phase::Connecting);
@@ -88,7 +95,7 @@ impl Connector {
                 let (stream, is_http2) = self.secure(target, version, stream).await?;
                 return Ok(Established::new(stream, remote_addr, is_http2));
             }
-            Ok(Established::new(Stream::Plain(stream), remote_addr, version == HttpVersion::Http2))
+            Ok(Established::new(Stream::Plain(stream), remote_addr, version == Some(HttpVersion::Http2)))
         };
         tokio::time::timeout(limit, establish).await.unwrap_or_else(|_| {
             let text = format!("no connection after {limit:?}, {}", trace.doing());
@@ -129,7 +136,6 @@ impl Connector {
         allow::judge_addresses(options, target, verdict, addresses)
     }
 
-    /// Tries the addresses in their order; the failure is that of the first.
     async fn connect(
         &self,
         target: &Target,
@@ -138,36 +144,36 @@ impl Connector {
         if let Some(path) = &target.unix {
             return Ok((connect_unix(path).await?, None));
         }
-        let mut first_failure = None;
-        for address in addresses {
-            match connect_tcp(*address, self.local).await {
-                Ok(stream) => return Ok((Socket::Tcp(stream), Some(*address))),
-                Err(failure) => _ = first_failure.get_or_insert(failure),
-            }
-        }
-        let none = || Failure::new(ErrorKind::HostNotFound, "the host has no address");
-        Err(first_failure.unwrap_or_else(none))
+        let connect = async |address| connect_tcp(address, self.local).await;
+        let (stream, address) = first_of(addresses, self.options.connect_timeout, connect).await?;
+        Ok((Socket::Tcp(stream), Some(address)))
     }
 
     #[cfg(feature = "tls")]
     async fn secure(
         &self,
         target: &Target,
-        version: HttpVersion,
+        version: Option<HttpVersion>,
         stream: Counted,
     ) -> Result<(Stream, bool), Failure> {
         use super::tls::{self, Offer};
         let offer = match version {
-            HttpVersion::Http11 => Offer::Http1,
-            HttpVersion::Auto => Offer::Either,
-            HttpVersion::Http2 => Offer::Http2,
+            None => Offer::None,
+            Some(HttpVersion::Http11) => Offer::Http1,
+            Some(HttpVersion::Auto) => Offer::Either,
+            Some(HttpVersion::Http2) => Offer::Http2,
         };
         let (stream, is_http2) = tls::handshake(&self.options, target, offer, stream).await?;
         Ok((Stream::Tls(Box::new(stream)), is_http2))
     }
 
     #[cfg(not(feature = "tls"))]
-    async fn secure(&self, _: &Target, _: HttpVersion, _: Counted) -> Result<(Stream, bool), Failure> {
+    async fn secure(
+        &self,
+        _: &Target,
+        _: Option<HttpVersion>,
+        _: Counted,
+    ) -> Result<(Stream, bool), Failure> {
         let failure = Failure::new(ErrorKind::NoTlsProvider, "built without https");
         Err(failure.with_hint("enable the feature `tls` of loadtest-runtime"))
     }
@@ -196,6 +202,38 @@ fn local_address(ranges: &[IpRange], vu: u64) -> Option<IpAddr> {
         index -= range.len();
     }
     None
+}
+
+/// Tries the addresses in their order; the failure is that of the first.
+///
+/// Each has its share of the time: what is left, divided by the addresses that are, so that one that never answers
+/// keeps nobody from the next ones. The last has all that is left, of which the caller takes care.
+async fn first_of<T>(
+    addresses: &[SocketAddr],
+    limit: Duration,
+    connect: impl AsyncFn(SocketAddr) -> Result<T, Failure>,
+) -> Result<(T, SocketAddr), Failure> {
+    let began = clock::now();
+    let mut first_failure = None;
+    for (tried, address) in addresses.iter().enumerate() {
+        let connected = match addresses.len() - tried {
+            1 => connect(*address).await,
+            left => {
+                let remaining = limit.saturating_sub(clock::now() - began);
+                let share = remaining / u32::try_from(left).unwrap_or(u32::MAX);
+                tokio::time::timeout(share, connect(*address)).await.unwrap_or_else(|_| {
+                    let text = format!("no connection to {address} after {share:?}, its share of {limit:?}");
+                    Err(Failure::new(ErrorKind::ConnectTimeout, text))
+                })
+            }
+        };
+        match connected {
+            Ok(connected) => return Ok((connected, *address)),
+            Err(failure) => _ = first_failure.get_or_insert(failure),
+        }
+    }
+    let none = || Failure::new(ErrorKind::HostNotFound, "the host has no address");
+    Err(first_failure.unwrap_or_else(none))
 }
 
 async fn connect_tcp(remote: SocketAddr, local: Option<IpAddr>) -> Result<TcpStream, Failure> {
@@ -253,5 +291,42 @@ mod tests {
         assert_eq!(local_address(&[], 1), None);
         let all: IpRange = "::/0".parse().unwrap();
         assert!(local_address(&[all, all], 7).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_address_has_its_share_of_the_time() {
+        let addresses: Vec<SocketAddr> = ["192.0.2.1:80", "192.0.2.2:80", "192.0.2.3:80", "192.0.2.4:80"]
+            .map(|a| a.parse().unwrap())
+            .into();
+        let second = Duration::from_secs(1);
+        let began = clock::now();
+        let tried = std::cell::RefCell::new(Vec::new());
+        let connect = async |address: SocketAddr| {
+            tried.borrow_mut().push((clock::now() - began).as_secs());
+            match address.ip().to_string().as_str() {
+                // Refuses after a while: what it leaves is shared by the others.
+                "192.0.2.2" => {
+                    tokio::time::sleep(second).await;
+                    Err(Failure::new(ErrorKind::ConnectionRefused, "refused"))
+                }
+                // Slower than a quarter of the time: the last has all that is left.
+                "192.0.2.4" => {
+                    tokio::time::sleep(9 * second).await;
+                    Ok(())
+                }
+                _ => std::future::pending().await,
+            }
+        };
+        let ((), address) = first_of(&addresses, 28 * second, connect).await.unwrap();
+        assert_eq!((address, clock::now() - began), (addresses[3], 27 * second));
+        assert_eq!(*tried.borrow(), [0, 7, 8, 18]);
+        // If none is reached, the first says why.
+        let failure = first_of(&addresses[..2], 28 * second, connect).await.unwrap_err();
+        assert_eq!(failure.kind, ErrorKind::ConnectTimeout);
+        assert!(failure.text.contains("192.0.2.1:80 after 14s, its share of 28s"), "{}", failure.text);
+        // A single one has no timer of its own, and a limit may be any.
+        assert_eq!(first_of(&addresses[3..], Duration::MAX, connect).await.unwrap().1, addresses[3]);
+        assert_eq!(first_of(&addresses[1..], Duration::MAX, async |_| Ok(())).await.unwrap().1, addresses[1]);
+        assert_eq!(first_of(&[], second, connect).await.unwrap_err().kind, ErrorKind::HostNotFound);
     }
 }

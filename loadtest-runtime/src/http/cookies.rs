@@ -165,7 +165,7 @@ impl CookieJar {
     /// The cookies that a request to `url` would carry, as name and value.
     ///
     /// # Errors
-    /// If that is no absolute http or https URL.
+    /// If that is no absolute http, https or http+unix URL.
     pub fn for_url(&self, url: impl AsRef<str>) -> Result<Vec<(String, String)>> {
         let url = parse(url.as_ref())?;
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
@@ -176,7 +176,7 @@ impl CookieJar {
     /// paths in the directory of the URL's path. Use [`store`](Self::store) for others.
     ///
     /// # Errors
-    /// If that is no absolute http or https URL, the name or value can't be those of a cookie, or the test keeps no
+    /// If that is no absolute http, https or http+unix URL, the name or value can't be those of a cookie, or the test keeps no
     /// cookies.
     pub fn set(&self, url: impl AsRef<str>, name: impl AsRef<str>, value: impl AsRef<str>) -> Result<()> {
         let (name, value) = (name.as_ref(), value.as_ref());
@@ -192,7 +192,7 @@ impl CookieJar {
     /// Puts a cookie in, written as in a `Set-Cookie` header of a response from `url`: `sid=1; Path=/; Max-Age=60`.
     ///
     /// # Errors
-    /// If that is no absolute http or https URL, the text is no cookie or none that this host may set, or the test
+    /// If that is no absolute http, https or http+unix URL, the text is no cookie or none that this host may set, or the test
     /// keeps no cookies.
     pub fn store(&self, url: impl AsRef<str>, cookie: impl AsRef<str>) -> Result<()> {
         let url = parse(url.as_ref())?;
@@ -214,7 +214,7 @@ impl CookieJar {
     /// Forgets a cookie that would be sent to `url`; whether there was one.
     ///
     /// # Errors
-    /// If that is no absolute http or https URL.
+    /// If that is no absolute http, https or http+unix URL.
     pub fn delete(&self, url: impl AsRef<str>, name: impl AsRef<str>) -> Result<bool> {
         let name = name.as_ref();
         Ok(self.forget(&parse(url.as_ref())?, |other| other == name))
@@ -223,7 +223,7 @@ impl CookieJar {
     /// Forgets all cookies that would be sent to `url`.
     ///
     /// # Errors
-    /// If that is no absolute http or https URL.
+    /// If that is no absolute http, https or http+unix URL.
     pub fn clear(&self, url: impl AsRef<str>) -> Result<()> {
         self.forget(&parse(url.as_ref())?, |_| true);
         Ok(())
@@ -251,9 +251,10 @@ impl fmt::Debug for CookieJar {
     }
 }
 
+/// The URL by which the jar knows this one.
 fn parse(url: &str) -> Result<Url> {
     match Target::get(url) {
-        Ok(target) => Ok(target.url.clone()),
+        Ok(target) => Ok(target.cookie_url().clone()),
         Err(failure) => Err(Error::msg(format!(
             "{}\nhint: write an absolute URL, such as http://127.0.0.1:8080/",
             failure.text

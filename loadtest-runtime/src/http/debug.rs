@@ -1,9 +1,10 @@
 //! [`Debugger`]: shows requests and responses while the test runs (`--http-debug`), without their secrets.
 //!
 //! Each is one record of several lines, in the form of HTTP/1.1 whichever version is spoken; a number joins a request
-//! and its response. What looks like a secret is masked in headers, queries, and bodies that are JSON or forms: by
-//! the name of the header, parameter or member, since nothing else tells. Values of other names are shown as they
-//! are, and so are texts of other types: what is shown is for the eyes of whoever runs the test.
+//! and its response. What looks like a secret is masked in headers, queries, and bodies that are JSON or forms, or look
+//! like a form and have no type: by the name of the header, parameter or member, since nothing else tells. Values of
+//! other names are shown as they are, and so are texts of other types: what is shown is for the eyes of whoever runs
+//! the test.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -168,6 +169,8 @@ impl Text {
             mask_pairs(text).into()
         } else if content_type.contains("json") || text.trim_start().starts_with(['{', '[']) {
             mask_json(text).into()
+        } else if content_type.is_empty() && is_form(text) {
+            mask_pairs(text).into()
         } else {
             Cow::Borrowed(text)
         };
@@ -183,12 +186,59 @@ impl Text {
 
 /// Whether a value of this name may be a secret.
 fn is_secret(name: &str) -> bool {
-    const PARTS: [&str; 9] =
-        ["token", "secret", "key", "password", "passwd", "passphrase", "credential", "session", "signature"];
-    let name = name.to_ascii_lowercase();
-    PARTS.iter().any(|part| name.contains(part))
-        || (name.contains("auth") && !name.contains("author"))
-        || ["authorization", "proxy-authorization", "pwd", "sid", "sig"].contains(&name.as_str())
+    const PARTS: [&str; 10] = [
+        "token",
+        "secret",
+        "key",
+        "password",
+        "passwd",
+        "passphrase",
+        "credential",
+        "session",
+        "sessid",
+        "signature",
+    ];
+    // Parts of other words: `passenger`, `shipping`, `side`.
+    const WORDS: [&str; 13] = [
+        "authorization",
+        "pass",
+        "pwd",
+        "pin",
+        "otp",
+        "totp",
+        "jwt",
+        "cvv",
+        "cvc",
+        "assertion",
+        "bearer",
+        "sid",
+        "sig",
+    ];
+    let lower = name.to_ascii_lowercase();
+    PARTS.iter().any(|part| lower.contains(part))
+        || (lower.contains("auth") && !lower.contains("author"))
+        || words(name).any(|word| WORDS.iter().any(|secret| word.eq_ignore_ascii_case(secret)))
+}
+
+/// The words of a name: `user_pin`, `user-pin`, `user[pin]` and `userPin` have two.
+fn words(name: &str) -> impl Iterator<Item = &str> {
+    let humps = |part: &str| -> Vec<usize> {
+        let pairs = part.bytes().zip(part.bytes().skip(1)).enumerate();
+        let hump = |(at, (a, b)): (usize, (u8, u8))| {
+            (!a.is_ascii_uppercase() && b.is_ascii_uppercase()).then_some(at + 1)
+        };
+        std::iter::once(0).chain(pairs.filter_map(hump)).chain([part.len()]).collect()
+    };
+    name.split(|char: char| !char.is_alphanumeric()).flat_map(move |part| {
+        let ends = humps(part);
+        (1..ends.len()).map(move |end| &part[ends[end - 1]..ends[end]])
+    })
+}
+
+/// Whether a text of an unknown type may be `name=value` pairs: names have no blanks and no markup in them.
+fn is_form(text: &str) -> bool {
+    let is_name = |name: &str| !name.contains(|char: char| char.is_whitespace() || "<>\"'{}".contains(char));
+    text.contains('=') && text.split('&').all(|pair| is_name(pair.split('=').next().unwrap_or("").trim()))
 }
 
 /// The value of a header as it is shown.
@@ -369,6 +419,32 @@ mod tests {
     }
 
     #[test]
+    fn names_of_secrets_are_told_from_those_of_all_else() {
+        for word in ["pass", "pwd", "pin", "otp", "jwt", "cvv", "assertion", "bearer", "sid", "session"] {
+            let (upper, camel) = (word.to_uppercase(), format!("{}{}", word[..1].to_uppercase(), &word[1..]));
+            for name in [
+                word.to_owned(),
+                format!("user_{word}"),
+                format!("{word}-2"),
+                format!("x-{word}-y"),
+                format!("user[{word}]"),
+                format!("MY_{upper}"),
+                format!("user{camel}"),
+                format!("{word}Code"),
+                format!("é{camel}"),
+            ] {
+                assert!(is_secret(&name), "{name}");
+            }
+        }
+        assert!(is_secret("PHPSESSID") && is_secret("connect.sid"));
+        for name in
+            ["passenger", "compass", "shipping", "pinned", "side", "seat_id", "option", "Ünsid", "", "É"]
+        {
+            assert!(!is_secret(name), "{name}");
+        }
+    }
+
+    #[test]
     fn bodies_hide_their_secrets() {
         for (json, expected) in [
             (r#"{"user":"al","password":"s\"x","n":1}"#, r#"{"user":"al","password":"***","n":1}"#),
@@ -387,6 +463,10 @@ mod tests {
             form,
             "\n< user=al&Pass%77ord=***&note=password".trim_start_matches('\n').replacen("< ", "< \n< ", 1)
         );
+        assert_eq!(body("user=al&pwd=x y\nz&b", ""), "< \n< user=al&pwd=***&b");
+        for text in ["no form", "if a < b then pass=x", "<a pass=\"x\">"] {
+            assert_eq!(body(text, ""), format!("< \n< {text}"));
+        }
         assert_eq!(body(r#"{"token":"x"}"#, "text/plain"), "< \n< {\"token\":\"***\"}");
         assert_eq!(body("--B\r\nsecret", "multipart/form-data; boundary=B"), "< \n< <11 bytes>");
     }

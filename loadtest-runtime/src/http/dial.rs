@@ -126,10 +126,20 @@ impl Dialer {
         &self.options
     }
 
-    /// Connects, within the time that the options allow.
+    /// Connects for a protocol that begins with an HTTP/1.1 request, within the time that the options allow.
+    #[cfg(feature = "websocket")]
     pub(crate) async fn dial(&self, address: &Address) -> Result<Dialed, Undialed> {
+        self.dial_for(Purpose::Upgrade, address).await
+    }
+
+    /// Connects for bytes of the test's own, within the time that the options allow.
+    pub(crate) async fn dial_raw(&self, address: &Address) -> Result<Dialed, Undialed> {
+        self.dial_for(Purpose::Raw, address).await
+    }
+
+    async fn dial_for(&self, purpose: Purpose, address: &Address) -> Result<Dialed, Undialed> {
         let trace = Trace::start();
-        match self.connector.establish(&address.target, Purpose::Other, &trace).await {
+        match self.connector.establish(&address.target, purpose, &trace).await {
             Ok(established) => {
                 let traffic = Rc::clone(established.stream.traffic());
                 Ok(Dialed { traffic, stream: established.stream, remote_addr: established.remote_addr })

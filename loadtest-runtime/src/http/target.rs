@@ -124,6 +124,10 @@ impl Target {
             std::str::from_utf8(location.as_bytes()).map_err(|_| invalid("it is not UTF-8".to_owned()))?;
         let url = self.url.join(text).map_err(|error| invalid(error.to_string()))?;
         let mut target = Self::new(url).map_err(|failure| invalid(failure.text.into_owned()))?;
+        if target.unix.is_some() && target.unix != self.unix {
+            // A server may send its clients anywhere but into the machine that they run on.
+            return Err(invalid("a redirect may not lead to a socket of the file system".to_owned()));
+        }
         if target.authorization.is_none() && target.same_origin(self) {
             // Credentials of a URL hold for its origin, as in browsers.
             target.authorization.clone_from(&self.authorization);
@@ -277,6 +281,15 @@ mod tests {
         assert!(!other.same_origin(&target) && other.cookie_url().host() != target.cookie_url().host());
         let there = target.join(&HeaderValue::from_static("http://localhost/x")).unwrap();
         assert!(there.unix.is_none() && !there.same_origin(&target));
+        // A server may not reach into the file system, but for the socket that it is behind.
+        let elsewhere = HeaderValue::from_static("http+unix://%2Frun%2Fother.sock/x");
+        for from in [&target, &there] {
+            let failure = from.join(&elsewhere).unwrap_err();
+            assert_eq!(failure.kind, ErrorKind::InvalidUrl);
+            assert!(failure.text.contains("may not lead to a socket of the file system"), "{}", failure.text);
+        }
+        let same = target.join(&HeaderValue::from_static("http+unix://%2Frun%2FMy%20app.sock/y")).unwrap();
+        assert!(same.same_origin(&target));
         for text in
             ["http+unix:///x", "http+unix://%2Fa%00b/", "http+unix://%2Fa.sock:80/", "https+unix://%2Fa/"]
         {

@@ -48,7 +48,7 @@ pub(super) struct SharedConfig {
     configs: OnceLock<Box<[PerOffer]>>,
 }
 
-type PerOffer = [OnceLock<Result<Arc<ClientConfig>, Failure>>; 3];
+type PerOffer = [OnceLock<Result<Arc<ClientConfig>, Failure>>; 4];
 
 /// What configurations have in common.
 #[derive(Debug)]
@@ -63,6 +63,8 @@ struct Base {
 /// The protocols that a client offers within the handshake (ALPN, RFC 7301).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Offer {
+    /// None: what is spoken within has no name that both know.
+    None,
     /// HTTP/1.1 alone.
     Http1,
     /// HTTP/2, or HTTP/1.1.
@@ -75,6 +77,7 @@ impl Offer {
     fn protocols(self) -> Vec<Vec<u8>> {
         let (http1, http2) = (b"http/1.1".to_vec(), b"h2".to_vec());
         match self {
+            Offer::None => Vec::new(),
             Offer::Http1 => vec![http1],
             Offer::Either => vec![http2, http1],
             Offer::Http2 => vec![http2],

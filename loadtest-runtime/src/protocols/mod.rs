@@ -26,6 +26,7 @@ pub mod websocket;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use error::DROPPED;
 pub use error::Error;
-pub(crate) use sample::OwnTags;
+pub(crate) use sample::{OwnTags, UnderWay};
 pub use sample::{Protocol, RecordSamples};

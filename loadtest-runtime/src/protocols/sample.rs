@@ -1,7 +1,8 @@
 //! What connections leave behind: values of built-in metrics, handed to a [`RecordSamples`].
 //!
-//! The main types are [`OwnTags`], which are interned once per connection rather than once per message, and
-//! [`Meter`], which turns a socket's counts into `data_sent` and `data_received`.
+//! The main types are [`OwnTags`], which are interned once per connection rather than once per message,
+//! [`Meter`], which turns a socket's counts into `data_sent` and `data_received`, and [`UnderWay`], which notices
+//! that an operation is given up.
 
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
@@ -82,6 +83,32 @@ impl OwnTags {
                 self.interned.set(Some((base, set)));
                 set
             }
+        }
+    }
+}
+
+/// An operation under way. Dropped before its end, it hands the time so far to its function.
+pub(crate) struct UnderWay<F: FnOnce(Duration)> {
+    began: Instant,
+    given_up: Option<F>,
+}
+
+impl<F: FnOnce(Duration)> UnderWay<F> {
+    /// An operation that began then.
+    pub(crate) fn new(began: Instant, given_up: F) -> Self {
+        Self { began, given_up: Some(given_up) }
+    }
+
+    /// It has come to an end of its own.
+    pub(crate) fn over(mut self) {
+        self.given_up = None;
+    }
+}
+
+impl<F: FnOnce(Duration)> Drop for UnderWay<F> {
+    fn drop(&mut self) {
+        if let Some(given_up) = self.given_up.take() {
+            given_up(clock::now() - self.began);
         }
     }
 }

@@ -13,7 +13,7 @@ use ::http::StatusCode;
 use ::http::header::{ACCEPT, CONTENT_TYPE};
 use loadtest_core::metric::Builtin;
 
-use self::parser::Parser;
+use self::parser::{Parser, Ready};
 use super::error::Error;
 use super::sample::{OwnTags, Protocol, RecordSamples};
 use crate::clock::{self, Instant};
@@ -29,7 +29,8 @@ pub struct Event {
     pub event: String,
     /// Its data, the lines with a line feed between them.
     pub data: String,
-    /// The last event ID: its own, or that of an event before it; empty if there was none.
+    /// The last event ID: its own, or that of an event before it; empty if there was none. One of more than 4 KiB is
+    /// none.
     pub id: String,
     /// How many milliseconds to wait before connecting again, if this event says so.
     pub retry: Option<u64>,
@@ -51,7 +52,7 @@ pub struct Event {
 pub struct EventSource {
     response: StreamingResponse,
     parser: Parser,
-    ready: VecDeque<Event>,
+    ready: VecDeque<Ready>,
     /// Whether an event was: nothing is read after those before it.
     too_long: bool,
     samples: Option<(Rc<dyn RecordSamples>, OwnTags)>,
@@ -130,7 +131,7 @@ impl EventSource {
     pub async fn next(&mut self) -> Result<Option<Event>, Error> {
         loop {
             if let Some(event) = self.ready.pop_front() {
-                return Ok(Some(event));
+                return Ok(Some(event.into()));
             }
             if self.too_long {
                 let text = format!("an event is longer than {} bytes", self.parser.limit());

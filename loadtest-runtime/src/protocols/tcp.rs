@@ -100,7 +100,7 @@ impl TcpBuilder {
             Attempt { samples: &*samples, tags: &tags, began: clock::now(), over: Cell::new(false) };
         let meter = Meter::new(Rc::clone(&samples), user);
         let dialed = match &address {
-            Ok(address) => match tokio::time::timeout(timeout, dialer.dial(address)).await {
+            Ok(address) => match tokio::time::timeout(timeout, dialer.dial_raw(address)).await {
                 Ok(Ok(dialed)) => Ok(dialed),
                 Ok(Err(undialed)) => {
                     meter.add(undialed.sent, undialed.received);

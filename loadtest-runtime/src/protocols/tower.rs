@@ -41,7 +41,8 @@ use tower_service::Service;
 
 use self::call::{Call, Sent};
 use self::handle::Handle;
-use super::sample::{OwnTags, Protocol, RecordSamples};
+use super::error::DROPPED;
+use super::sample::{OwnTags, Protocol, RecordSamples, UnderWay};
 use crate::clock;
 
 /// Puts a client that sends HTTP requests under measurement. Made by [`Vu::layer`](crate::Vu::layer).
@@ -326,8 +327,17 @@ where
         let began = clock::now();
         let answer = self.inner.call(request);
         let MeasureLayer { samples, name } = self.layer.clone();
+        let given_up = {
+            let MeasureLayer { samples, name } = self.layer.clone();
+            move |took| {
+                samples.measured(&OwnTags::default(), &name, took, true);
+                samples.failed(Protocol::Measure, format!("{name}: {DROPPED}"));
+            }
+        };
+        let under_way = UnderWay::new(began, given_up);
         Box::pin(async move {
             let result = answer.await;
+            under_way.over();
             samples.measured(&OwnTags::default(), &name, clock::now() - began, result.is_err());
             if let Err(error) = &result {
                 samples.failed(Protocol::Measure, format!("{name}: {error:#}"));

@@ -10,7 +10,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use ::http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL, USER_AGENT};
+use ::http::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL, USER_AGENT};
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -33,6 +33,8 @@ const SCHEMES: &[(&str, bool)] = &[("ws", false), ("wss", true)];
 const MAX_MESSAGE: usize = 64 * 1024 * 1024;
 /// The most messages that may come while a pong is waited for; together, they may be no larger than one message.
 const MAX_EARLY: usize = 65_536;
+/// The most bytes of a close's reason: those of a control frame without the code (RFC 6455, section 5.5).
+const MAX_REASON: usize = 123;
 /// What a session that was opened has as its status.
 const SWITCHING_PROTOCOLS: u16 = 101;
 
@@ -43,6 +45,7 @@ pub struct WebSocketBuilder {
     samples: Rc<dyn RecordSamples>,
     url: String,
     headers: HeaderMap,
+    cookies: String,
     subprotocols: Vec<String>,
     tags: Vec<(String, String)>,
     name: Option<Cow<'static, str>>,
@@ -59,6 +62,7 @@ impl WebSocketBuilder {
             samples,
             url: url.to_owned(),
             headers: HeaderMap::new(),
+            cookies: String::new(),
             subprotocols: Vec::new(),
             tags: Vec::new(),
             name: None,
@@ -66,6 +70,12 @@ impl WebSocketBuilder {
             max_message: MAX_MESSAGE,
             failure: None,
         }
+    }
+
+    /// The `Cookie` header, unless the test gives one.
+    pub(crate) fn cookies(mut self, cookies: String) -> Self {
+        self.cookies = cookies;
+        self
     }
 
     /// Adds a header to the upgrade request. A header that is none is reported when the session is opened.
@@ -202,6 +212,9 @@ impl WebSocketBuilder {
         headers.insert(USER_AGENT, self.dialer.options().user_agent.clone());
         if let Some(authorization) = address.authorization() {
             headers.insert(AUTHORIZATION, authorization.clone());
+        }
+        if let Some(cookies) = HeaderValue::try_from(&self.cookies).ok().filter(|value| !value.is_empty()) {
+            headers.insert(COOKIE, cookies);
         }
         for name in self.headers.keys() {
             headers.remove(name);
@@ -462,8 +475,14 @@ impl WebSocket {
     /// Closes the session with a code and a reason.
     ///
     /// # Errors
-    /// As [`close`](Self::close).
+    /// As [`close`](Self::close), and [`ErrorKind::InvalidRequest`] if the reason has more than 123 bytes, the most that
+    /// fit into the frame; the session ends without being closed then.
     pub async fn close_with(mut self, code: u16, reason: &str) -> Result<(), Error> {
+        if reason.len() > MAX_REASON {
+            let text = format!("the reason has {} bytes; it may have {MAX_REASON}", reason.len());
+            let failure = Failure::new(ErrorKind::InvalidRequest, text).with_hint("shorten the reason");
+            return Err(self.fail(failure, None));
+        }
         if self.session.over {
             return Ok(());
         }

@@ -13,6 +13,7 @@ use loadtest_core::results::ServiceInfo;
 use super::{Process, READY_TIMEOUT, Service, Services, Stop, probe};
 use crate::clock;
 use crate::error::{Error, Result};
+use crate::setup::SharedOptions;
 
 /// Describes a service to start: arguments, environment, how to tell that it is ready.
 ///
@@ -27,6 +28,7 @@ pub struct ServiceBuilder {
     ready_path: Option<String>,
     ready_timeout: Duration,
     services: Services,
+    http_options: SharedOptions,
 }
 
 impl std::fmt::Debug for ServiceBuilder {
@@ -50,7 +52,14 @@ impl ServiceBuilder {
             ready_path: None,
             ready_timeout: READY_TIMEOUT,
             services,
+            http_options: SharedOptions::default(),
         }
+    }
+
+    /// What its [`Service::http`] obeys.
+    pub(crate) fn http_options(mut self, options: &SharedOptions) -> Self {
+        self.http_options = options.clone();
+        self
     }
 
     /// Adds an argument; `{port}` in it becomes the port.
@@ -120,7 +129,8 @@ impl ServiceBuilder {
         };
         let process = Arc::new(Process::new(child));
         self.services.add(&info, Some(&process));
-        let service = Service { info, stop: Stop::Process(Arc::clone(&process)) };
+        let stop = Stop::Process(Arc::clone(&process));
+        let service = Service { info, stop, http_options: self.http_options.clone() };
 
         let deadline = clock::now() + self.ready_timeout;
         let failure = loop {

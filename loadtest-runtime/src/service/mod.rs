@@ -20,12 +20,14 @@ pub use child::ServiceBuilder;
 
 use crate::error::Result;
 use crate::http::Http;
+use crate::setup::SharedOptions;
 
 /// A running service.
 #[derive(Debug)]
 pub struct Service {
     info: ServiceInfo,
     stop: Stop,
+    http_options: SharedOptions,
 }
 
 #[derive(Debug)]
@@ -52,8 +54,11 @@ impl Service {
 
     /// An HTTP client for `teardown`: asks the service what is true after the load. Its requests are not part
     /// of the load and not counted. Virtual users have [`Vu::http`](crate::Vu::http).
+    ///
+    /// It obeys the test's HTTP options, as [`Setup::http`](crate::Setup::http) does: those that hold when this is
+    /// called.
     pub fn http(&self) -> Http {
-        crate::setup::unrecorded(Arc::default())
+        crate::setup::unrecorded(Arc::clone(&self.http_options.borrow()))
     }
 }
 
@@ -158,7 +163,11 @@ impl Services {
 }
 
 /// Runs a service as a task on the current runtime.
-pub(crate) async fn in_process<F, Fut>(services: &Services, serve: F) -> Result<Service>
+pub(crate) async fn in_process<F, Fut>(
+    services: &Services,
+    http_options: &SharedOptions,
+    serve: F,
+) -> Result<Service>
 where
     F: FnOnce(TcpListener) -> Fut,
     Fut: Future<Output = ()> + Send + 'static,
@@ -168,7 +177,7 @@ where
     let task = tokio::spawn(serve(listener));
     let info = ServiceInfo { name: "in-process".to_owned(), base_url, path: None, pid: None, log: None };
     services.add(&info, None);
-    Ok(Service { info, stop: Stop::Task(task) })
+    Ok(Service { info, stop: Stop::Task(task), http_options: http_options.clone() })
 }
 
 /// How long a service may take to become ready, unless the test says otherwise.

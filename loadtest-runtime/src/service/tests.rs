@@ -6,8 +6,14 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
+use crate::http::{ErrorKind, HttpOptions};
+use crate::setup::{Setup, SetupShared};
 
 fn shell(services: &Services, script: &str) -> ServiceBuilder {
+    bare_shell(services).arg("-c").arg(script)
+}
+
+fn bare_shell(services: &Services) -> ServiceBuilder {
     // A directory of each test's own: logs are numbered within one.
     let log_dir = std::env::temp_dir().join(format!(
         "loadtest-{}-{:p}",
@@ -15,7 +21,7 @@ fn shell(services: &Services, script: &str) -> ServiceBuilder {
         Arc::as_ptr(&services.started)
     ));
     std::fs::create_dir_all(&log_dir).expect("a temporary directory");
-    ServiceBuilder::new("shell", PathBuf::from("/bin/sh"), &log_dir, services.clone()).arg("-c").arg(script)
+    ServiceBuilder::new("shell", PathBuf::from("/bin/sh"), &log_dir, services.clone())
 }
 
 fn alive(pid: u32) -> bool {
@@ -49,7 +55,7 @@ async fn an_in_process_service_answers_until_it_is_dropped() {
             let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await;
         }
     };
-    let service = in_process(&services, serve).await.expect("a free port");
+    let service = in_process(&services, &SharedOptions::default(), serve).await.expect("a free port");
     let address = service.base_url().trim_start_matches("http://").to_owned();
     let mut answer = String::new();
     let mut stream = tokio::net::TcpStream::connect(&address).await.expect("listens");
@@ -75,12 +81,16 @@ async fn every_process_is_gone_after_kill_all() {
 /// A service whose port this test listens on in its place, so that it becomes ready: the script only lives.
 async fn started(services: &Services, script: &str) -> Service {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let port_file = directory.path().join("port");
+    let builder = bare_shell(services);
+    started_by(builder, &directory.path().join("port"), script).await
+}
+
+async fn started_by(builder: ServiceBuilder, port_file: &std::path::Path, script: &str) -> Service {
     let script = format!("echo {{port}} > {0}.new; mv {0}.new {0}; {script}", port_file.display());
-    let builder = shell(services, &script).ready_timeout(Duration::from_secs(30));
+    let builder = builder.arg("-c").arg(script).ready_timeout(Duration::from_secs(30));
     let listen = async {
         loop {
-            match std::fs::read_to_string(&port_file) {
+            match std::fs::read_to_string(port_file) {
                 Ok(port) => {
                     let port: u16 = port.trim().parse().expect("a port");
                     return TcpListener::bind(("127.0.0.1", port)).await.expect("the port is free");
@@ -129,4 +139,39 @@ async fn a_service_that_dies_is_told_once() {
         died.extend(services.died());
     }
     assert!(died[1].contains("signal: 9"), "{died:?}");
+}
+
+#[tokio::test]
+async fn the_client_of_a_service_obeys_what_setup_sets_later() {
+    let services = Services::default();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let setup = Setup::new(std::rc::Rc::new(SetupShared {
+        binaries: [("shell".to_owned(), "/bin/sh".to_owned())].into(),
+        env: std::collections::BTreeMap::new(),
+        log_dir: directory.path().to_owned(),
+        services: services.clone(),
+        http_options: SharedOptions::default(),
+        http_settings: loadtest_core::options::http::HttpSettings::default(),
+        seed: 1,
+    }));
+    let serve = |listener: TcpListener| async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 1024]).await;
+            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").await;
+        }
+    };
+    let task = setup.in_process(serve).await.expect("a free port");
+    let port_file = directory.path().join("port");
+    let builder = setup.service("shell").expect("a binary");
+    let child = started_by(builder, &port_file, "exec sleep 600").await;
+    assert_eq!(task.http().get(task.url("/")).send().await.expect("allowed").status(), 204);
+    // Documentation's address (RFC 5737): nothing else may be reached.
+    let allow = vec!["192.0.2.1".parse().expect("an address")];
+    let mut options = HttpOptions::default();
+    options.allow = allow;
+    setup.set_http_options(options);
+    for service in [&task, &child] {
+        let error = service.http().get(service.url("/")).send().await.expect_err("not allowed");
+        assert_eq!(error.kind(), ErrorKind::NotAllowed, "{error}");
+    }
 }

@@ -30,11 +30,19 @@ impl Vu {
         TcpBuilder::new(self.client.dialer(), self.samples(), address.as_ref())
     }
 
-    /// A WebSocket session at a `ws://` or `wss://` URL. What it may connect to, and how, is what holds for requests.
+    /// A WebSocket session at a `ws://` or `wss://` URL. What it may connect to, and how, is what holds for requests. The
+    /// virtual user's cookies for that URL are sent, unless `.header("cookie", ..)` says others; those that the answer
+    /// sets are not kept.
     #[cfg(feature = "websocket")]
     pub fn websocket(&self, url: impl AsRef<str>) -> crate::protocols::websocket::WebSocketBuilder {
-        let (dialer, samples) = (self.client.dialer(), self.samples());
-        crate::protocols::websocket::WebSocketBuilder::new(dialer, samples, url.as_ref())
+        let (dialer, samples, url) = (self.client.dialer(), self.samples(), url.as_ref());
+        let (scheme, rest) = url.split_once("://").unwrap_or_default();
+        let http = if scheme.eq_ignore_ascii_case("wss") { "https" } else { "http" };
+        // A URL that is none is told when the session is opened.
+        let cookies = self.cookie_jar().for_url(format!("{http}://{rest}")).unwrap_or_default();
+        let cookies: Vec<_> = cookies.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let builder = crate::protocols::websocket::WebSocketBuilder::new(dialer, samples, url);
+        builder.cookies(cookies.join("; "))
     }
 
     /// A tower layer that measures the requests of whatever HTTP client it is put around: gRPC calls of tonic's
@@ -54,6 +62,12 @@ impl Vu {
     #[cfg(feature = "tower")]
     pub fn measure_layer(&self, name: impl Into<String>) -> crate::protocols::tower::MeasureLayer {
         crate::protocols::tower::MeasureLayer::new(self.samples(), name.into())
+    }
+
+    #[cfg(feature = "websocket")]
+    fn cookie_jar(&self) -> crate::http::CookieJar {
+        let exchanges = super::ExchangeRecorder { core: Rc::clone(&self.core), epoch: self.core.epoch.get() };
+        crate::http::Http::new(Rc::clone(&self.client), Rc::new(exchanges)).cookies()
     }
 
     pub(super) fn samples(&self) -> Rc<dyn RecordSamples> {

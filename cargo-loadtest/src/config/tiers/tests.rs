@@ -1,6 +1,7 @@
 //! Which place wins, and which one is said to.
 
 use clap::Parser;
+use loadtest_core::options::http::HttpSettings;
 use loadtest_core::options::{Shape, option};
 
 use super::*;
@@ -224,6 +225,33 @@ fn in_ci_requests_go_to_loopback_unless_a_place_says_otherwise() {
         allow("", ci, named, "--allow a.example --allow b.example:80"),
         "a.example,b.example:80 by --allow"
     );
+}
+
+#[test]
+fn what_one_scenario_may_reach_in_ci_all_of_its_test_may() {
+    let mut test = with("vus=1\nallow=staging.example.org");
+    let mut second = with("vus=1").definitions.remove(0);
+    second.scenario = "browse".to_owned();
+    test.definitions.push(second);
+    let agreed = |tiers: Tiers| {
+        let definitions = tiers.definitions(&test).expect("valid");
+        let said: Vec<_> = definitions.iter().map(|of| (of.scenario.as_str(), &of.options)).collect();
+        let allow = HttpSettings::agreed(&said).expect("they agree").allow;
+        allow.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+    };
+    let ci: &[(&str, &str)] = &[("CI", "true")];
+    assert_eq!(agreed(tiers("", ci, "")), "staging.example.org");
+    assert_eq!(agreed(tiers("", ci, "--allow ::1")), "::1");
+    // A place about the other one counts as well, and where no place says anything, it is loopback.
+    test.definitions[0].options.http.allow.clear();
+    let browse = "[tests.\"*buy\".scenarios.browse]\nallow = [\"a.example\"]";
+    let origins = |tiers: Tiers| -> Vec<String> {
+        let all = tiers.explain_all(&test);
+        all.iter().map(|of| origin(of, "allow")).collect()
+    };
+    let section = "loadtest.toml [tests.\"*buy\".scenarios.browse]";
+    assert_eq!(origins(tiers(browse, ci, "")), [" by default".to_owned(), format!("a.example by {section}")]);
+    assert_eq!(origins(tiers("", ci, "")), ["loopback by CI default", "loopback by CI default"]);
 }
 
 #[test]

@@ -8,9 +8,10 @@ use std::task::Context;
 use super::super::target::Target;
 use super::connection::Connection;
 
-/// Idle connections kept per origin; more are closed. A user that sends more requests at once than this pays
-/// with new connections.
-const IDLE_PER_ORIGIN: usize = 64;
+/// Idle connections kept, over all origins; of more, the one used longest ago is closed. A user that sends more
+/// requests at once than this pays with new connections, and one that asks a new host each time keeps no socket
+/// per host.
+const IDLE: usize = 64;
 
 /// Idle connections, in boxes: a connection stays where it is, whoever uses it.
 pub(super) struct Pool {
@@ -57,12 +58,10 @@ impl Pool {
         }
         let Some(other) = self.last.replace(Some(connection)) else { return };
         let mut others = self.others.borrow_mut();
-        // The count is taken only when there may be too many.
-        let is_full = others.len() >= IDLE_PER_ORIGIN
-            && others.iter().filter(|another| another.origin().same_origin(other.origin())).count()
-                >= IDLE_PER_ORIGIN;
-        if !is_full {
-            others.push(other);
+        others.push(other);
+        // The one used last is counted too.
+        if others.len() >= IDLE {
+            others.remove(0);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use loadtest_core::metric::Builtin;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -12,8 +13,12 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
+#[cfg(feature = "websocket")]
+use crate::http::Address;
 use crate::http::RootCertificates;
 use crate::http::options::{ClientCertificate, TlsVersion, TlsVersions};
+use crate::protocols::tcp::TcpBuilder;
+use crate::protocols::{OwnTags, RecordSamples};
 
 /// An authority, and a server's settings.
 pub(super) struct Authority {
@@ -202,4 +207,38 @@ fn the_key_log_has_the_secrets_of_each_session() {
         let error = http.get(&url).send().await.unwrap_err();
         assert!(error.to_string().contains("cannot write the key log"), "{error}");
     });
+}
+
+/// Raw TCP is no HTTP, and a server of another protocol would refuse who offers that.
+#[test]
+fn raw_tcp_offers_no_protocol() {
+    run(async {
+        let authority = Authority { alpn: vec![b"mqtt".to_vec()], ..Authority::new() };
+        let url = authority.serve().await.replace("https://", "tls://");
+        let (http, _) = user_with(authority.trusting());
+        let address = url.trim_end_matches('/');
+        let builder = TcpBuilder::new(http.client.dialer(), Rc::new(Unheard), address);
+        let mut tcp = builder.connect().await.unwrap();
+        assert_eq!(tcp.request("hello", 8).await.unwrap(), "HTTP/1.1");
+        // Such a server it is: requests, and what begins with one, offer HTTP/1.1.
+        let error = http.get(url.replace("tls://", "https://")).send().await.unwrap_err();
+        assert!(error.to_string().contains("NoApplicationProtocol"), "{error}");
+        #[cfg(feature = "websocket")]
+        {
+            let address = Address::parse(address, &[("tls", true)], false).unwrap();
+            let undialed = http.client.dialer().dial(&address).await.err().expect("refused");
+            assert!(undialed.failure.text.contains("NoApplicationProtocol"), "{}", undialed.failure.text);
+        }
+    });
+}
+
+/// Nobody asks what was recorded.
+struct Unheard;
+
+impl RecordSamples for Unheard {
+    fn value(&self, _: &OwnTags, _: Builtin, _: f64) {}
+
+    fn measured(&self, _: &OwnTags, _: &str, _: Duration, _: bool) {}
+
+    fn failed(&self, _: crate::protocols::Protocol, _: String) {}
 }

@@ -95,6 +95,39 @@ fn the_jar_can_be_read_and_changed() {
     });
 }
 
+#[cfg(unix)]
+#[test]
+fn the_jar_knows_sockets_of_the_file_system() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("app.sock");
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        let served = tokio::task::spawn_local(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = vec![0; 4096];
+            let count = stream.read(&mut head).await.unwrap();
+            let response = b"HTTP/1.1 204 No Content\r\nset-cookie: b=2; Path=/\r\n\r\n";
+            stream.write_all(response).await.unwrap();
+            String::from_utf8(head[..count].to_vec()).unwrap()
+        });
+        let url = format!("http+unix://{}/", path.to_str().unwrap().replace('/', "%2F"));
+        let http = client(&with(CookiePolicy::Vu));
+        let jar = http.cookies();
+        jar.set(&url, "a", "1").unwrap();
+        http.get(&url).send().await.unwrap();
+        let request = served.await.unwrap();
+        assert!(request.contains("cookie: a=1\r\n"), "{request}");
+        let mut cookies = jar.for_url(&url).unwrap();
+        cookies.sort();
+        assert_eq!(cookies, [("a", "1"), ("b", "2")].map(|(a, b)| (a.to_owned(), b.to_owned())));
+        assert_eq!(jar.for_url("http+unix://%2Frun%2Fother.sock/").unwrap(), []);
+        assert!(jar.delete(&url, "b").unwrap());
+        jar.clear(&url).unwrap();
+        assert_eq!(jar.for_url(&url).unwrap(), []);
+    });
+}
+
 #[test]
 fn what_is_no_cookie_is_refused() {
     let http = client(&with(CookiePolicy::Vu));

@@ -67,10 +67,11 @@ fn bodies_are_shown_when_all_is() {
         http.post(server.url("/moved")).body(vec![0, 1, 2]).send().await.unwrap();
         let form = Multipart::new().text("password", "s3cret");
         http.post(server.url("/a")).multipart(form).discard_body().send().await.unwrap();
+        http.post(server.url("/a?user_pin=s3cret")).body("seat=A1&pwd=s3cret").send().await.unwrap();
         let shown = shown.borrow();
         assert!(shown.iter().all(|(_, text)| !text.contains("s3cret")), "{shown:?}");
         let numbers: Vec<u64> = shown.iter().map(|(number, _)| *number).collect();
-        assert_eq!(numbers, [1, 1, 2, 2, 3, 3, 4, 4], "a redirect that is followed is one more");
+        assert_eq!(numbers, [1, 1, 2, 2, 3, 3, 4, 4, 5, 5], "a redirect that is followed is one more");
         assert!(shown[0].1.ends_with("\n> \n> user=al&password=***"), "{}", shown[0].1);
         assert!(shown[1].1.ends_with("\n< \n< {\"seat\":\"A1\",\"access_token\":\"***\"}"), "{}", shown[1].1);
         assert!(shown[2].1.ends_with("\n> \n> <3 bytes>"), "{}", shown[2].1);
@@ -78,6 +79,7 @@ fn bodies_are_shown_when_all_is() {
         assert!(shown[4].1.starts_with("> GET /a?token=*** HTTP/1.1"), "{}", shown[4].1);
         assert!(shown[6].1.contains("content-type: multipart/form-data") && shown[6].1.ends_with(" bytes>"));
         assert!(!shown[7].1.contains("seat"), "what was not kept is not shown");
+        assert!(shown[8].1.ends_with("\n> \n> seat=A1&pwd=***"), "{}", shown[8].1);
     });
 }
 

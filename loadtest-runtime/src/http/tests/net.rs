@@ -1,5 +1,6 @@
 //! Where connections go, where they come from, and where they may not go.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -140,6 +141,90 @@ fn the_allow_list_holds_after_redirects() {
         // That address does answer who may ask it.
         let answer = user().0.get(format!("http://{foreign}/")).send().await.unwrap();
         assert_eq!(answer.text().unwrap(), "127.0.0.1");
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_redirect_does_not_lead_into_the_file_system() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("docker.sock");
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        let socket = format!("http+unix://{}/containers", path.to_str().unwrap().replace('/', "%2F"));
+        let location = format!("location: {socket}\r\n");
+        let server = Server::start([reply("302 Found", &location, ""), ok("after")]).await;
+        let (http, recorder) = user();
+        let error = http.get(server.url("/")).send().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidUrl, "{error}");
+        assert!(error.to_string().contains("may not lead to a socket of the file system"), "{error}");
+        assert_eq!(recorder.all().len(), 1, "nothing was sent there");
+        let accepted = tokio::time::timeout(Duration::ZERO, listener.accept()).await;
+        assert!(accepted.is_err(), "somebody has connected");
+        assert_eq!(http.get(server.url("/")).send().await.unwrap().text().unwrap(), "after");
+        // Nor does one from another socket; within the one that was asked, redirects are followed.
+        let asked = directory.path().join("app.sock");
+        let served = tokio::net::UnixListener::bind(&asked).unwrap();
+        tokio::task::spawn_local(async move {
+            let (mut stream, _) = served.accept().await.unwrap();
+            for location in ["/next", &socket] {
+                assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+                let head = format!("HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n");
+                stream.write_all(head.as_bytes()).await.unwrap();
+            }
+        });
+        let url = format!("http+unix://{}/", asked.to_str().unwrap().replace('/', "%2F"));
+        let (http, recorder) = user();
+        assert_eq!(http.get(&url).send().await.unwrap_err().kind(), ErrorKind::InvalidUrl);
+        let names: Vec<_> = recorder.all().into_iter().map(|exchange| exchange.name).collect();
+        assert_eq!(names, ["/", "/next"]);
+        let accepted = tokio::time::timeout(Duration::ZERO, listener.accept()).await;
+        assert!(accepted.is_err(), "somebody has connected");
+    });
+}
+
+#[test]
+fn idle_connections_are_bounded_over_all_origins() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (open, accepted) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+        let (still_open, counted) = (Rc::clone(&open), Rc::clone(&accepted));
+        tokio::task::spawn_local(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                counted.set(counted.get() + 1);
+                still_open.set(still_open.get() + 1);
+                let open = Rc::clone(&still_open);
+                tokio::task::spawn_local(async move {
+                    answer(stream, "here".to_owned()).await;
+                    open.set(open.get() - 1);
+                });
+            }
+        });
+        let (http, _) = user_with(hosts(&[("*.svc.test", address.to_string())]));
+        let get = async |number: usize| {
+            let response = http.get(format!("http://user{number}.svc.test/")).send().await.unwrap();
+            assert_eq!(response.text().unwrap(), "here");
+        };
+        for number in 0..100 {
+            get(number).await;
+        }
+        // The server hears of the others' end in its own time.
+        while open.get() > 64 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!((open.get(), accepted.get()), (64, 100));
+        // Those used last were kept: the hundredth back to the 37th.
+        for number in (36..100).rev() {
+            get(number).await;
+        }
+        assert_eq!(accepted.get(), 100);
+        // Now the hundredth is the one used longest ago.
+        get(0).await;
+        get(98).await;
+        assert_eq!(accepted.get(), 101);
+        get(99).await;
+        assert_eq!(accepted.get(), 102);
     });
 }
 

@@ -1,13 +1,33 @@
 //! The format of an event stream, read bytes by bytes: [`Parser`] (WHATWG HTML, section 9.2.6).
 //!
-//! However the bytes are split, the events are the same. Memory is bounded by the limit to one event.
+//! However the bytes are split, the events are the same. Memory is bounded by the limit to one event, that to an ID,
+//! and a few times the bytes that were pushed last.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use super::Event;
 
 /// The byte order mark of UTF-8, which a stream may begin with.
 const BOM: &[u8] = b"\xEF\xBB\xBF";
+
+/// The most bytes of an ID, which comes back in every later event and goes into a header: a longer one is ignored.
+pub(super) const MAX_ID: usize = 4 * 1024;
+
+/// An event that has not been asked for yet. Any number of them share an ID.
+#[derive(Debug)]
+pub(super) struct Ready {
+    event: String,
+    data: String,
+    id: Rc<str>,
+    retry: Option<u64>,
+}
+
+impl From<Ready> for Event {
+    fn from(Ready { event, data, id, retry }: Ready) -> Self {
+        Event { event, data, id: (*id).to_owned(), retry }
+    }
+}
 
 /// Reads a stream of events.
 #[derive(Debug)]
@@ -22,7 +42,7 @@ pub(super) struct Parser {
     kind: String,
     data: String,
     has_data: bool,
-    last_id: String,
+    last_id: Rc<str>,
     retry: Option<u64>,
 }
 
@@ -36,7 +56,7 @@ impl Parser {
             kind: String::new(),
             data: String::new(),
             has_data: false,
-            last_id: String::new(),
+            last_id: Rc::default(),
             retry: None,
         }
     }
@@ -54,7 +74,7 @@ impl Parser {
     }
 
     /// Reads bytes and puts the events that they complete into `out`. False once an event is too long.
-    pub(super) fn push(&mut self, bytes: &[u8], out: &mut VecDeque<Event>) -> bool {
+    pub(super) fn push(&mut self, bytes: &[u8], out: &mut VecDeque<Ready>) -> bool {
         let mut rest = bytes;
         while !rest.is_empty() {
             if std::mem::take(&mut self.after_return) && rest[0] == b'\n' {
@@ -86,7 +106,7 @@ impl Parser {
         self.line.len() + self.data.len() + self.kind.len() <= self.limit
     }
 
-    fn end_line(&mut self, line: &[u8], out: &mut VecDeque<Event>) {
+    fn end_line(&mut self, line: &[u8], out: &mut VecDeque<Ready>) {
         let first = std::mem::take(&mut self.first_line);
         let line = if first { line.strip_prefix(BOM).unwrap_or(line) } else { line };
         if line.is_empty() {
@@ -108,7 +128,7 @@ impl Parser {
                 }
                 self.data.push_str(value);
             }
-            "id" if !value.contains('\0') => value.clone_into(&mut self.last_id),
+            "id" if value.len() <= MAX_ID && !value.contains('\0') => self.last_id = value.into(),
             "retry" if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) => {
                 self.retry = Some(value.parse().unwrap_or(u64::MAX));
             }
@@ -117,12 +137,12 @@ impl Parser {
     }
 
     /// The event that a blank line ends; none without data.
-    fn dispatch(&mut self) -> Option<Event> {
+    fn dispatch(&mut self) -> Option<Ready> {
         let kind = std::mem::take(&mut self.kind);
         let data = std::mem::take(&mut self.data);
         let retry = self.retry.take();
         let event = if kind.is_empty() { "message".to_owned() } else { kind };
-        std::mem::take(&mut self.has_data).then(|| Event { event, data, id: self.last_id.clone(), retry })
+        std::mem::take(&mut self.has_data).then(|| Ready { event, data, id: Rc::clone(&self.last_id), retry })
     }
 }
 
@@ -143,7 +163,7 @@ mod tests {
         for piece in pieces {
             assert!(parser.push(piece, &mut out));
         }
-        out.into()
+        out.into_iter().map(Event::from).collect()
     }
 
     fn whole(text: &str) -> Vec<Event> {
@@ -193,6 +213,18 @@ mod tests {
         let mut parser = Parser::new(10);
         assert!((0..100).all(|_| parser.push(b"data: 123\n\n", &mut out)));
         assert_eq!(out.len(), 100);
+    }
+
+    #[test]
+    fn a_large_id_is_there_once_and_a_larger_one_is_ignored() {
+        let mut parser = Parser::new(1 << 20);
+        let mut out = VecDeque::new();
+        assert!(parser.push(format!("id: {}\n", "7".repeat(MAX_ID)).as_bytes(), &mut out));
+        assert!(parser.push("data\n\n".repeat(10_000).as_bytes(), &mut out));
+        assert_eq!(Rc::strong_count(&parser.last_id), 1 + out.len());
+        assert!(parser.push(format!("id: {}\ndata\n\n", "8".repeat(MAX_ID + 1)).as_bytes(), &mut out));
+        assert_eq!(parser.last_event_id(), "7".repeat(MAX_ID));
+        assert_eq!(Event::from(out.pop_back().expect("an event")).id, "7".repeat(MAX_ID));
     }
 
     proptest! {

@@ -262,6 +262,34 @@ fn other_requests_are_operations_named_by_method_and_route() {
 }
 
 #[test]
+fn a_call_of_any_service_that_the_test_gives_up_has_failed() {
+    struct Never;
+    impl Service<u32> for Never {
+        type Response = ();
+        type Error = String;
+        type Future = std::future::Pending<Result<(), String>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), String>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: u32) -> Self::Future {
+            std::future::pending()
+        }
+    }
+    run(async {
+        let (seen, samples) = seen();
+        let mut service = MeasureLayer::new(samples, "ask".to_owned()).layer(Never);
+        assert!(tokio::time::timeout(Duration::from_millis(5), service.call(8)).await.is_err());
+        assert_eq!(*seen.measured.borrow(), [("ask".to_owned(), true)]);
+        assert_eq!(
+            seen.failure(),
+            (Protocol::Measure, "ask: dropped by the test before it ended".to_owned())
+        );
+    });
+}
+
+#[test]
 fn the_calls_of_any_service_are_measured() {
     struct Halve;
     impl Service<u32> for Halve {

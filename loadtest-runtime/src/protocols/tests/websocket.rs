@@ -175,6 +175,22 @@ fn a_session_that_breaks_is_a_failure() {
 }
 
 #[test]
+fn a_reason_that_does_not_fit_is_not_sent() {
+    run(async {
+        let user = user();
+        let session = builder(&user, &server(echo).await).connect().await.unwrap();
+        session.close_with(4000, &"é".repeat(61)).await.unwrap();
+        assert!(user.1.failed.borrow().is_empty());
+        let session = builder(&user, &server(echo).await).connect().await.unwrap();
+        let error = session.close_with(4000, &"x".repeat(124)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+        assert!(error.to_string().contains("has 124 bytes; it may have 123"), "{error}");
+        assert_eq!(user.1.failure().0, Protocol::WebSocket);
+        assert_eq!(user.1.sum(Builtin::WsSessionDuration).0, 2);
+    });
+}
+
+#[test]
 fn a_session_that_is_not_opened_is_recorded() {
     run(async {
         let user = user();

@@ -47,6 +47,48 @@ fn a_connection_that_outlives_its_iteration_is_not_recorded_any_more() {
     assert_eq!((error.source, error.count), (errors::Source::WebSocket, 2));
 }
 
+#[cfg(feature = "websocket")]
+#[test]
+fn a_session_sends_the_virtual_users_cookies_unless_the_test_says_others() {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let server = std::thread::spawn(move || {
+        let heads = (0..2).map(|_| {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).expect("a head");
+                head.push(byte[0]);
+            }
+            stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").expect("written");
+            String::from_utf8(head).expect("text").to_ascii_lowercase()
+        });
+        heads.collect::<Vec<_>>()
+    });
+    let bench = Bench::new(1);
+    bench.live(async |vu: &mut Vu| {
+        let jar = vu.http().cookies();
+        jar.set(format!("http://{address}/"), "lang", "ko")?;
+        jar.set(format!("http://{address}/"), "seat", "a1")?;
+        jar.store(format!("http://{address}/"), "admin=1; Path=/admin")?;
+        let url = format!("WS://{address}/chat");
+        vu.websocket(&url).connect().await.expect_err("refused");
+        vu.websocket(&url).header("cookie", "own=1").connect().await.expect_err("refused");
+        Ok(())
+    });
+    let heads = server.join().expect("it ends");
+    let cookies = |head: &str| -> Vec<String> {
+        let lines = head.lines().filter_map(|line| line.strip_prefix("cookie: "));
+        let mut cookies: Vec<_> = lines.flat_map(|line| line.split("; ")).map(str::to_owned).collect();
+        cookies.sort_unstable();
+        cookies
+    };
+    assert_eq!(cookies(&heads[0]), ["lang=ko", "seat=a1"]);
+    assert_eq!(cookies(&heads[1]), ["own=1"]);
+}
+
 #[test]
 fn a_connection_of_a_virtual_user_is_recorded_as_its_own() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

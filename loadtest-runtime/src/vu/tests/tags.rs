@@ -86,6 +86,32 @@ fn an_operation_that_fails_is_measured_and_told() {
 }
 
 #[test]
+fn an_operation_that_the_test_gives_up_has_failed_and_one_of_an_interrupted_iteration_is_none() {
+    let bench = Bench::new(3);
+    let (core, seats) = (Rc::clone(&bench.vu.core), bench.seats.clone());
+    let rest = bench.live(async |vu: &mut Vu| {
+        let ask = vu.measure("ask", std::future::pending::<Result<(), &str>>());
+        if vu.iteration() == 2 {
+            seats.give_all(Order::Interrupt);
+            ask.await.expect("interrupted");
+            return Ok(());
+        }
+        assert!(tokio::time::timeout(Duration::from_millis(20), ask).await.is_err());
+        // What was never begun has not been given up.
+        drop(vu.measure("never", async { Ok::<_, &str>(()) }));
+        Ok(())
+    });
+    let (sums, errors) = rest.finish(&core);
+    assert_eq!(sums[&key("measure_failed", "name=ask")].sum, 2.0);
+    let times = &sums[&key("measure_duration", "name=ask")];
+    assert!(times.count == 2 && times.sum >= 40.0, "{times:?}");
+    assert!(!sums.contains_key(&key("measure_duration", "name=never")));
+    let [error] = &errors[..] else { panic!("one kind: {errors:?}") };
+    assert_eq!((error.count, error.source), (2, errors::Source::Measure));
+    assert_eq!(error.message, "ask: dropped by the test before it ended");
+}
+
+#[test]
 fn an_exchange_has_the_tags_of_the_iteration_and_its_own() {
     let mut bench = Bench::new(1);
     let vu = &mut bench.vu;
