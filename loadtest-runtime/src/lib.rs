@@ -87,6 +87,7 @@ pub mod metric {
 /// What a load test usually needs.
 pub mod prelude {
     pub use crate::feed::{Exhausted, Feed, Order};
+    pub use crate::http::Multipart;
     pub use crate::{Error, Result, Service, Setup, Vu, load_test, metrics, millis, secs};
 }
 

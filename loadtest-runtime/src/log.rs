@@ -115,8 +115,8 @@ impl Log {
     fn untold(&self) -> Option<String> {
         match self.held_back.swap(0, Ordering::Relaxed) {
             0 => None,
-            1 => Some("… 1 more line held back\n".to_owned()),
-            lines => Some(format!("… {} more lines held back\n", grouped(lines))),
+            1 => Some("… 1 more line held back (--log-limit 0 shows all)\n".to_owned()),
+            lines => Some(format!("… {} more lines held back (--log-limit 0 shows all)\n", grouped(lines))),
         }
     }
 }
@@ -172,10 +172,13 @@ mod tests {
         log.line("s vu 1 #1", "next");
         log.line("s vu 1 #1", "last");
         log.line("s vu 1 #1", "too many");
-        assert_eq!(take(&written), "… 1,234 more lines held back\n[s vu 1 #1] next\n[s vu 1 #1] last\n");
+        assert_eq!(
+            take(&written),
+            "… 1,234 more lines held back (--log-limit 0 shows all)\n[s vu 1 #1] next\n[s vu 1 #1] last\n"
+        );
         log.finish();
         log.finish();
-        assert_eq!(take(&written), "… 1 more line held back\n");
+        assert_eq!(take(&written), "… 1 more line held back (--log-limit 0 shows all)\n");
     }
 
     #[tokio::test(start_paused = true)]
@@ -209,7 +212,7 @@ mod tests {
         log.text("s vu 1 http 1", "< held\n< back");
         assert_eq!(take(&written), "[s vu 1 http 1] > GET / HTTP/1.1\n  > host: x\\u{1b}\n");
         log.finish();
-        assert_eq!(take(&written), "… 1 more line held back\n");
+        assert_eq!(take(&written), "… 1 more line held back (--log-limit 0 shows all)\n");
     }
 
     #[test]

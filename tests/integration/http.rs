@@ -107,7 +107,8 @@ fn a_name_leads_where_the_file_says_and_goes_no_further_than_it_may() {
     let refused = named(&["--allow", "other.example"]).exited(99);
     let first = refused.first_line();
     assert!(first.contains("`shop.example` is not among what requests may go to"), "{}", refused.stdout);
-    let hint = "hint: if that is meant, set `allow = [\"shop.example\"]` or give `--allow shop.example`";
+    let hint =
+        "hint: if that is meant, add `shop.example` to `allow`, or give `--allow shop.example` as well";
     assert!(refused.stdout.contains(hint), "{}", refused.stdout);
     assert_eq!(counted(&refused), [0, 0, 0], "nobody was asked");
     let _ = named(&["--allow", "other.example", "--allow", "shop.example"]).exited(0);

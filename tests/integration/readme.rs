@@ -251,7 +251,13 @@ fn usage(arg: &Arg) -> String {
     let short = arg.get_short().map(|short| format!("-{short}"));
     let long = arg.get_long().map(|long| format!("--{long}"));
     let flags: Vec<_> = short.into_iter().chain(long).collect();
-    format!("{} {value}", flags.join(", ")).trim().to_owned()
+    // An option that may stand alone takes its value behind a `=`, as `--help` shows it.
+    let may_stand_alone = arg.get_num_args().is_some_and(|count| count.min_values() == 0);
+    let flags = flags.join(", ");
+    match may_stand_alone && arg.is_require_equals_set() && !value.is_empty() {
+        true => format!("{flags}[={value}]"),
+        false => format!("{flags} {value}").trim().to_owned(),
+    }
 }
 
 /// The documentation of what is listed in a block of a crate's sources, by identifier: a line of `///`,

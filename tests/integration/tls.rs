@@ -39,7 +39,7 @@ fn https_without_a_provider_is_an_error_that_names_the_features() {
     // No iteration succeeded. The test process neither panicked nor died of it.
     let failed = run(&mut fixture.loadtest(["passes_the_error_on"]));
     assert_eq!(failed.code, Some(99), "{}\n{}", failed.stdout, failed.stderr);
-    for named in ["https needs a rustls crypto provider", "`ring`", "`aws-lc-rs`"] {
+    for named in ["TLS needs a rustls crypto provider", "`ring`", "`aws-lc-rs`"] {
         assert!(failed.stdout.contains(named), "{named}:\n{}\n{}", failed.stdout, failed.stderr);
     }
     assert!(!failed.stderr.contains("panicked"), "{}", failed.stderr);

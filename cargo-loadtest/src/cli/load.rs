@@ -195,7 +195,7 @@ const SPELLINGS: &[Spelling] = &[
     },
     Spelling {
         name: "http_debug",
-        value: "WHAT",
+        value: "headers|full",
         help: Some("Show each request and response: `headers` if nothing follows, or `=full`"),
         ..PLAIN
     },

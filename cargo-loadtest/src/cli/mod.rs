@@ -169,11 +169,12 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Progress::Auto, help_heading = "Reporting")]
     pub progress: Progress,
 
-    /// Lines per second that are shown of what virtual users print or log; 0 shows all of them.
+    /// Lines per second that are shown of what virtual users print or log: 10 by default, all with `--http-debug`;
+    /// 0 shows all.
     ///
     /// What is held back is counted. It does not limit setup and teardown.
-    #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Reporting")]
-    pub log_limit: u32,
+    #[arg(long, value_name = "N", help_heading = "Reporting")]
+    pub log_limit: Option<u32>,
 
     /// Let `cargo loadtest status|pause|resume|scale|stop` reach this run at ADDR, an address of this machine.
     ///
@@ -288,10 +289,22 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
     if arguments.get(1).is_some_and(|first| first == "loadtest") {
         arguments.remove(1);
     }
-    let args = Args::try_parse_from(arguments).map_err(|error| Stop(not_yet(error)))?;
+    let mut args = Args::try_parse_from(&arguments).map_err(|error| Stop(not_yet(error)))?;
+    if args.subcommand.is_none()
+        && let Some(name) = late_command(&arguments, &args.target.filters)
+    {
+        return Err(Stop(come_first(&name, args.control)));
+    }
+    let detached = detached_values(&arguments);
     Ok(match args.subcommand {
-        Some(Sub::Plan(args)) => Command::Plan(args),
-        Some(Sub::ShowConfig(args)) => Command::ShowConfig(args),
+        Some(Sub::Plan(mut args)) => {
+            args.target.detached = detached;
+            Command::Plan(args)
+        }
+        Some(Sub::ShowConfig(mut args)) => {
+            args.target.detached = detached;
+            Command::ShowConfig(args)
+        }
         Some(Sub::New(args)) => Command::New(args),
         Some(Sub::Status(args)) => Command::Control(args, Wish::Status),
         Some(Sub::Pause(args)) => Command::Control(args, Wish::Pause),
@@ -299,8 +312,49 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
         Some(Sub::Scale(args)) => Command::Control(args.control, Wish::Scale(args.scenario, args.vus)),
         Some(Sub::Stop(args)) => Command::Control(args, Wish::Stop),
         Some(Sub::Completions { shell }) => Command::Completions(shell),
-        None => Command::Run(Box::new(args)),
+        None => {
+            args.target.detached = detached;
+            Command::Run(Box::new(args))
+        }
     })
+}
+
+/// A filter that is the name of a command: who puts options before a command means no filter, and must not get a
+/// load instead. What stands behind `--` is a filter whatever its name.
+fn late_command(arguments: &[OsString], filters: &[String]) -> Option<String> {
+    let escaped = arguments.iter().skip_while(|word| *word != "--").skip(1).count();
+    let taken = &filters[..filters.len().saturating_sub(escaped)];
+    let commands = command_names();
+    taken.iter().find(|filter| commands.contains(*filter)).cloned()
+}
+
+fn come_first(name: &str, control: Option<std::net::SocketAddr>) -> clap::Error {
+    let asks = matches!(name, "status" | "pause" | "resume" | "scale" | "stop");
+    // Port 0 is nowhere to be asked at.
+    let rest = match control.filter(|address| asks && address.port() != 0) {
+        Some(address) if name == "scale" => format!("N --control {address}"),
+        Some(address) => format!("--control {address}"),
+        None => "…".to_owned(),
+    };
+    let text = format!(
+        "`{name}` is a command, and commands come first: `cargo loadtest {name} {rest}`\n\
+         hint: for the tests whose id contains `{name}`, write it behind two dashes: `cargo loadtest … -- {name}`\n"
+    );
+    clap::Error::raw(ErrorKind::ArgumentConflict, text).with_cmd(&Args::command())
+}
+
+/// Words that stand behind an option whose value follows a `=`, and could be its value.
+fn detached_values(arguments: &[OsString]) -> Vec<(String, String)> {
+    let words =
+        arguments.iter().take_while(|word| *word != "--").map(|word| word.to_str().unwrap_or_default());
+    let words: Vec<&str> = words.collect();
+    let optional = || loadtest_core::options::OPTIONS.iter().filter(|option| option.bare.is_some());
+    let detached = words.windows(2).filter_map(|pair| {
+        let option = optional().find(|option| long_option(option) == pair[0])?;
+        let fits = (option.set)(&mut loadtest_core::options::Options::default(), pair[1]).is_ok();
+        fits.then(|| (pair[1].to_owned(), format!("{}={}", pair[0], pair[1])))
+    });
+    detached.collect()
 }
 
 /// Options that users of such tools look for and that do not work yet: what to say instead of guessing

@@ -14,6 +14,11 @@ pub struct TargetArgs {
     #[arg(value_name = "FILTER", help_heading = "Selecting tests")]
     pub filters: Vec<String>,
 
+    /// Words of the command line that are filters and could be the value of the option before them, with how that
+    /// would be written: `full`, `--http-debug=full`.
+    #[arg(skip)]
+    pub detached: Vec<(String, String)>,
+
     /// Packages to look into; by default those that `cargo test` would take.
     ///
     /// Names, `name@version`, or patterns with `*` and `?`. Can be given several times.

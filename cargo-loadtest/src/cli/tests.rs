@@ -51,6 +51,37 @@ fn a_filter_is_never_taken_for_a_slip_in_a_subcommand() {
 }
 
 #[test]
+fn a_command_behind_options_is_no_filter_and_fires_no_load() {
+    for name in command_names() {
+        for line in
+            [format!("x -p shop {name} m/jar"), format!("x -u 1 {name}"), format!("x --http-debug {name}")]
+        {
+            assert_eq!(command(&line).map(|_| ()).map_err(|stop| stop.0.exit_code()), Err(2), "{line}");
+            assert!(
+                message(&line).contains(&format!("commands come first: `cargo loadtest {name} …`")),
+                "{line}"
+            );
+        }
+    }
+    let control = message("x --control 127.0.0.1:7000 status");
+    assert!(control.contains("`cargo loadtest status --control 127.0.0.1:7000`"), "{control}");
+    // As the value of an option and behind `--` it is what it says.
+    assert_eq!(args("x -p plan -- buy plan").target.filters, ["buy", "plan"]);
+    assert_eq!(args("x plans").target.filters, ["plans"]);
+}
+
+#[test]
+fn a_word_that_could_be_the_value_of_the_option_before_it_is_remembered() {
+    let detached = |line: &str| args(line).target.detached;
+    assert_eq!(detached("x --http-debug full http"), [("full".to_owned(), "--http-debug=full".to_owned())]);
+    assert_eq!(detached("x --no-connection-reuse true").len(), 1);
+    assert!(detached("x --http-debug http").is_empty() && detached("x --http-debug=full full").is_empty());
+    assert!(detached("x -- --http-debug full").is_empty());
+    let Ok(Command::Plan(plan)) = command("x plan --http-debug full") else { panic!("a plan") };
+    assert_eq!(plan.target.detached.len(), 1);
+}
+
+#[test]
 fn options_of_the_load_become_overrides() {
     let overrides = args("x --vus 5 --duration 1m30s -e A=1=2 --tag region=eu --threshold checks:rate>0.9");
     let overrides = overrides.load.options();

@@ -381,7 +381,7 @@ fn without_secret(option: &OptionSpec, error: Error) -> Error {
 
 /// A value as texts that core's parser reads: one, or one for each that is added.
 fn texts(option: &OptionSpec, value: &DeValue<'_>) -> Result<Vec<String>, Error> {
-    let wrong = || {
+    let wrong = |what: String| {
         let example = match option.name {
             "stages" => "[[\"1m30s\", 100], [\"10s\", 0]]".to_owned(),
             "tags" => "{ team = \"sales\" }".to_owned(),
@@ -389,8 +389,12 @@ fn texts(option: &OptionSpec, value: &DeValue<'_>) -> Result<Vec<String>, Error>
             "hosts" => "{ \"example.org\" = \"127.0.0.1:8080\" }".to_owned(),
             _ => option.example.to_owned(),
         };
-        Error::new(format!("a value of type {} means nothing here", value.type_str()))
+        Error::new(format!("{what} means nothing here"))
             .hint(format!("write for example {} = {example}", option.name))
+    };
+    let item = |item: &Spanned<DeValue<'_>>| {
+        let item = item.get_ref();
+        scalar(item).ok_or_else(|| wrong(format!("an array with an item of type {}", item.type_str())))
     };
     if let Some(text) = scalar(value) {
         return Ok(vec![text]);
@@ -401,17 +405,16 @@ fn texts(option: &OptionSpec, value: &DeValue<'_>) -> Result<Vec<String>, Error>
                 DeValue::Array(pair) => {
                     match pair.iter().map(|v| scalar(v.get_ref())).collect::<Vec<_>>().as_slice() {
                         [Some(duration), Some(target)] => Ok(format!("{duration}:{target}")),
-                        _ => Err(wrong()),
+                        _ => Err(wrong("a stage that is not a duration and a target".to_owned())),
                     }
                 }
-                other => scalar(other).ok_or_else(wrong),
+                _ => item(stage),
             };
             let stages: Vec<String> = stages.iter().map(stage).collect::<Result<_, _>>()?;
             Ok(vec![stages.join(",")])
         }
         (DeValue::Array(values), _) if option.adds || option.list => {
-            let texts = values.iter().map(|value| scalar(value.get_ref()).ok_or_else(wrong));
-            let texts: Vec<String> = texts.collect::<Result<_, _>>()?;
+            let texts: Vec<String> = values.iter().map(item).collect::<Result<_, _>>()?;
             Ok(if option.list { vec![texts.join(",")] } else { texts })
         }
         (DeValue::Boolean(value), _) if option.bare == Some("true") => Ok(vec![value.to_string()]),
@@ -424,10 +427,12 @@ fn texts(option: &OptionSpec, value: &DeValue<'_>) -> Result<Vec<String>, Error>
                         Error::new(format!("`{key}` is not a key")).hint("use letters, digits, `-` and `_`")
                     );
                 }
-                scalar(value.get_ref()).map(|value| format!("{key}={value}")).ok_or_else(wrong)
+                let value = value.get_ref();
+                let text = scalar(value).map(|text| format!("{key}={text}"));
+                text.ok_or_else(|| wrong(format!("a table with a value of type {}", value.type_str())))
             })
             .collect(),
-        _ => Err(wrong()),
+        _ => Err(wrong(format!("a value of type {}", value.type_str()))),
     }
 }
 

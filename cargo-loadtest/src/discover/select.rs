@@ -25,6 +25,15 @@ impl Selection<'_> {
             })
     }
 
+    /// The filters that mean none of the tests.
+    pub fn unmatched(&self, tests: &[LoadTest]) -> Vec<String> {
+        let matches = |filter: &String| {
+            let alone = Selection { filters: std::slice::from_ref(filter), exact: self.exact };
+            tests.iter().any(|test| alone.takes(&test.id, &test.name))
+        };
+        self.filters.iter().filter(|filter| !matches(filter)).cloned().collect()
+    }
+
     /// Ids that resemble a filter, for the message that none matches; at most five.
     pub fn near<'t>(&self, tests: &'t [LoadTest]) -> Vec<&'t str> {
         let mut near = Vec::new();

@@ -25,6 +25,9 @@ use crate::live;
 use crate::store::RunDir;
 use crate::verdict::{self, ExitCode};
 
+/// Lines per second that are shown of what virtual users print, unless somebody says otherwise.
+const LOG_LIMIT: u32 = 10;
+
 /// A test and its load.
 #[derive(Debug)]
 pub(super) struct Plan<'a> {
@@ -173,7 +176,7 @@ fn launch(
         shard: Shard::default(),
         binaries: binaries.collect(),
         log_dir: logs.to_string_lossy().into_owned(),
-        log_limit: common.args.log_limit,
+        log_limit: log_limit(common.args.log_limit, &plan.definitions),
         workers: common.args.workers,
     };
     let spec = LaunchSpec {
@@ -188,6 +191,13 @@ fn launch(
     // Nothing was written to it if there is no service.
     let _ = std::fs::remove_dir(&logs);
     launched
+}
+
+/// Lines per second that are shown, 0 for all. Who wants to see the requests is not shown a part of them, unless
+/// that is asked for too.
+fn log_limit(given: Option<u32>, definitions: &[Definition]) -> u32 {
+    let debugs = definitions.iter().any(|definition| definition.options.http.http_debug.is_some());
+    given.unwrap_or(if debugs { 0 } else { LOG_LIMIT })
 }
 
 /// An error of the launch before any load is one of the setup; afterwards the measurement was lost.
@@ -211,6 +221,7 @@ mod tests {
 
     use loadtest_core::results::TestDocument;
 
+    use super::super::tests_list::tests::load_test;
     use super::*;
 
     fn ended(end: End) -> TestData {
@@ -227,6 +238,15 @@ mod tests {
             summary: Vec::new(),
         };
         TestData::new(document, Vec::new())
+    }
+
+    #[test]
+    fn requests_that_are_to_be_shown_are_all_shown_unless_a_limit_is_given() {
+        let quiet = load_test("tests::buy").definitions;
+        let mut debugs = quiet.clone();
+        debugs[0].options.http.http_debug = Some("full".parse().expect("valid"));
+        assert_eq!((log_limit(None, &quiet), log_limit(Some(3), &quiet)), (LOG_LIMIT, 3));
+        assert_eq!((log_limit(None, &debugs), log_limit(Some(3), &debugs)), (0, 3));
     }
 
     #[test]

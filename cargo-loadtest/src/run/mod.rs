@@ -151,7 +151,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 /// The tests that the filters mean, in the order in which they were found.
 ///
 /// # Errors
-/// If there are none, with what there is.
+/// If there are none, or a filter matches none of them, with what there is.
 pub(crate) fn choose<'t>(
     workspace: &Workspace,
     found: &'t Found,
@@ -160,10 +160,14 @@ pub(crate) fn choose<'t>(
     let selection = Selection { filters: &args.filters, exact: args.exact };
     let chosen: Vec<&LoadTest> =
         found.tests.iter().filter(|test| selection.takes(&test.id, &test.name)).collect();
-    match chosen.is_empty() {
-        true => Err(Failure::new(ExitCode::NoTests, nothing::message(workspace, found, &selection))),
-        false => Ok(chosen),
+    // A word that means nothing may be a test that was not run, or the value of an option.
+    let unmatched = selection.unmatched(&found.tests);
+    if chosen.is_empty() || !unmatched.is_empty() {
+        let selection = Selection { filters: &unmatched, ..selection };
+        let failure = Failure::new(ExitCode::NoTests, nothing::message(workspace, found, &selection));
+        return Err(with_hint(failure, nothing::value_hint(&unmatched, &args.detached)));
     }
+    Ok(chosen)
 }
 
 /// Says on standard error what `loadtest.toml` has about tests that there are not. What is said of packages

@@ -38,6 +38,12 @@ pub(super) fn command_hint(filters: &[String], control: Option<SocketAddr>) -> O
     })
 }
 
+/// What to type if a filter that matches nothing is the value of an option that takes it behind a `=`.
+pub(super) fn value_hint(unmatched: &[String], detached: &[(String, String)]) -> Option<String> {
+    let (_, spelled) = detached.iter().find(|(word, _)| unmatched.contains(word))?;
+    Some(format!("the value of this option follows `=`: `{spelled}`"))
+}
+
 /// The message.
 pub(super) fn message(workspace: &Workspace, found: &Found, selection: &Selection<'_>) -> String {
     let dependents: Vec<&str> = workspace.dependents().iter().map(|package| package.name.as_str()).collect();
@@ -121,6 +127,25 @@ mod tests {
             Some("commands come first: `cargo loadtest scale 5`")
         );
         assert_eq!((hint(&["buy"], None), hint(&["stop", "buy"], None), hint(&[], None)), (None, None, None));
+    }
+
+    #[test]
+    fn each_filter_that_matches_nothing_is_told_with_the_option_whose_value_it_is() {
+        let tests = vec![load_test("tests::buy_ticket"), load_test("tests::http")];
+        let filters = ["full", "http"].map(str::to_owned);
+        let unmatched = |filters: &[String], exact| Selection { filters, exact }.unmatched(&tests);
+        assert_eq!(unmatched(&filters, false), ["full"]);
+        assert_eq!(unmatched(&["tests::http".to_owned(), "buy".to_owned()], true), ["buy"]);
+        assert!(unmatched(&[], false).is_empty() && unmatched(&["buy".to_owned()], false).is_empty());
+        let detached = [("full".to_owned(), "--http-debug=full".to_owned())];
+        assert_eq!(
+            value_hint(&unmatched(&filters, false), &detached).as_deref(),
+            Some("the value of this option follows `=`: `--http-debug=full`")
+        );
+        assert_eq!(value_hint(&["banana".to_owned()], &detached), None);
+        let found = Found { tests: tests.clone(), looked_at: vec!["shop/lib".to_owned()] };
+        let text = said(&["shop"], &["shop"], &found, &["full"]);
+        assert!(text.contains("no load test matches `full`; 2 looked at"), "{text}");
     }
 
     #[test]

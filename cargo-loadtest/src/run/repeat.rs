@@ -66,7 +66,8 @@ pub(super) fn command(args: &Args, tiers: &Tiers, seed: u64) -> String {
         (args.fail_fast, "--fail-fast"),
     ];
     words.extend(flags.into_iter().filter(|(set, _)| *set).map(|(_, flag)| flag.to_owned()));
-    if args.target.filters.iter().any(|filter| filter.starts_with('-')) {
+    let commands = crate::cli::command_names();
+    if args.target.filters.iter().any(|filter| filter.starts_with('-') || commands.contains(filter)) {
         words.push("--".to_owned());
     }
     words.extend(args.target.filters.iter().map(|filter| quoted(filter).into_owned()));

@@ -133,8 +133,7 @@ builtin! {
     HttpReqReceiving = "http_req_receiving" Trend Millis;
     /// WebSocket sessions that were opened.
     WsSessions = "ws_sessions" Counter None;
-    /// Opening a WebSocket session: name, TCP, TLS and the upgrade. Attempts that failed included, with another
-    /// `status` than 101.
+    /// Opening a WebSocket session: name, TCP, TLS and the upgrade. Only of those that were opened.
     WsConnecting = "ws_connecting" Trend Millis;
     /// From the beginning of a WebSocket session's connect to its end.
     WsSessionDuration = "ws_session_duration" Trend Millis;
@@ -158,7 +157,7 @@ builtin! {
     SseTimeToFirstEvent = "sse_time_to_first_event" Trend Millis;
     /// TCP connections that were opened by `vu.tcp`.
     TcpSessions = "tcp_sessions" Counter None;
-    /// Opening a connection of `vu.tcp`: name, TCP, and TLS where there is any.
+    /// Opening a connection of `vu.tcp`: name, TCP, and TLS where there is any. Only of those that were opened.
     TcpConnecting = "tcp_connecting" Trend Millis;
     /// From a request of `vu.tcp`'s connections to the last byte of its answer.
     TcpReqDuration = "tcp_req_duration" Trend Millis;

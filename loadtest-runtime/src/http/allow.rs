@@ -107,7 +107,10 @@ fn judge_address(
 }
 
 fn not_allowed(text: String, host: &str) -> Failure {
-    let hint = format!("if that is meant, set `allow = [\"{host}\"]` or give `--allow {host}`");
+    let mut hint = format!("if that is meant, add `{host}` to `allow`, or give `--allow {host}` as well");
+    if host != "loopback" {
+        hint.push_str("; `loopback` stands for this machine");
+    }
     Failure::new(ErrorKind::NotAllowed, text).with_hint(hint)
 }
 
@@ -190,7 +193,7 @@ mod tests {
         // No resolver is asked for what no address could allow.
         let target = Target::get("http://example.com:81/").unwrap();
         let failure = judge_host(&options, &target, 81).unwrap_err();
-        assert!(failure.hint.unwrap().contains("allow = [\"example.com\"]"));
+        assert!(failure.hint.unwrap().contains("add `example.com` to `allow`"));
     }
 
     #[test]

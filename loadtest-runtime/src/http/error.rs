@@ -242,8 +242,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner { failure, method, url, .. } = &*self.inner;
         write!(f, "{method} {}: {}", route::shown(url), failure.text)?;
-        let hint = failure.hint.as_deref().or_else(|| failure.kind.hint());
-        hint.map_or(Ok(()), |hint| write!(f, "\nhint: {hint}"))
+        failure.advice().map_or(Ok(()), |hint| write!(f, "\nhint: {hint}"))
     }
 }
 
@@ -281,6 +280,11 @@ impl Failure {
     pub(crate) fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// What to do about it: the failure's own hint, or the usual one of its kind.
+    pub(crate) fn advice(&self) -> Option<&str> {
+        self.hint.as_deref().or_else(|| self.kind.hint())
     }
 
     /// An error of an established connection.

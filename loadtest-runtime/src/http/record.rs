@@ -45,6 +45,8 @@ pub struct ExchangeRecord<'a> {
     pub url: &'a str,
     /// The error in words, without the URL, so that equal errors have equal texts; empty without an error.
     pub error_text: &'a str,
+    /// What to do about the error, where there is something to say.
+    pub hint: Option<&'a str>,
     /// The moment of the last byte, or of the failure.
     pub ended: Instant,
     /// The phases.

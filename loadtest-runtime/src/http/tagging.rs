@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use ::http::{Method, StatusCode, Version};
 
 use super::error::{Error, Failure};
+use super::exchange::DROPPED;
 use super::record::{ExchangeRecord, Protocol, RecordExchange, Timings};
 use super::route;
 use super::status::StatusRule;
@@ -41,6 +42,7 @@ impl Tagging {
             tags: &self.tags,
             url: &route::shown(url),
             error_text: &failure.text,
+            hint: failure.advice(),
             ended: Instant::now(),
             timings: Timings::default(),
             bytes_sent: 0,
@@ -68,6 +70,8 @@ impl Tagging {
             tags: &self.tags,
             url: target.shown_url(),
             error_text: failure.map_or("", |failure| &failure.text),
+            // What the test itself gave up has no limit that could be raised.
+            hint: failure.filter(|failure| failure.text != DROPPED).and_then(Failure::advice),
             ended: sealed.ended,
             timings: sealed.timings,
             bytes_sent: sealed.bytes_sent,

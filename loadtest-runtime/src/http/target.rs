@@ -51,8 +51,7 @@ impl Target {
         if let Some(target) = CACHE.with_borrow(|cache| cache.get(text).cloned()) {
             return Ok(target);
         }
-        let url = Url::parse(text)
-            .map_err(|error| Failure::new(ErrorKind::InvalidUrl, format!("invalid url: {error}")))?;
+        let url = Url::parse(text).map_err(|error| unparsed(text, error))?;
         let target = Arc::new(Self::new(url)?);
         CACHE.with_borrow_mut(|cache| {
             if cache.len() >= CACHED {
@@ -71,7 +70,13 @@ impl Target {
             "http+unix" => (false, Some(socket_path(&url)?)),
             other => {
                 let text = format!("invalid url: the scheme `{other}` is not http, https or http+unix");
-                return Err(Failure::new(ErrorKind::InvalidUrl, text));
+                let failure = Failure::new(ErrorKind::InvalidUrl, text);
+                return Err(match other {
+                    "ws" | "wss" => failure.with_hint(
+                        "open a WebSocket session with vu.websocket(..), of the feature `websocket`",
+                    ),
+                    _ => failure,
+                });
             }
         };
         let invalid = |what: &str| Failure::new(ErrorKind::InvalidUrl, format!("invalid url: {what}"));
@@ -158,6 +163,17 @@ impl Target {
             && self.unix == other.unix
             && (self.unix.is_some() || self.url.host_str() == other.url.host_str())
     }
+}
+
+/// What is wrong with a text that is no URL.
+fn unparsed(text: &str, error: url::ParseError) -> Failure {
+    let failure = Failure::new(ErrorKind::InvalidUrl, format!("invalid url: {error}"));
+    let path = route::raw_template(text);
+    if error == url::ParseError::RelativeUrlWithoutBase && path.starts_with('/') {
+        let hint = "write an absolute URL, such as http://127.0.0.1:8080/seats";
+        return failure.with_hint(format!("{hint}, or one of the test's service: service.url({path:?})"));
+    }
+    failure
 }
 
 /// The path that the host of an http+unix URL is.
@@ -252,6 +268,17 @@ mod tests {
 
     #[test]
     fn what_is_no_http_url_says_why() {
+        for (text, part, hint) in [
+            ("/seats", "service.url(\"/seats\")"),
+            ("/seats?key=secret", "service.url(\"/seats\")"),
+            ("ws://x/", "vu.websocket(..)"),
+        ]
+        .map(|(text, hint)| (text, "invalid url", hint))
+        {
+            let failure = Target::get(text).unwrap_err();
+            let own = failure.hint.as_deref().unwrap();
+            assert!(failure.text.contains(part) && own.contains(hint), "{text}: {failure:?}");
+        }
         for (text, part) in [
             ("/seats", "relative URL"),
             ("localhost:8080/x", "scheme `localhost`"),

@@ -163,8 +163,10 @@ pub(super) fn tls_failure(error: &Error) -> Failure {
     };
     let failure = Failure::new(kind, format!("tls: {error}"));
     match error {
-        Error::InvalidMessage(_) => failure
-            .with_hint("does the service speak TLS on this port? If not, write http:// instead of https://"),
+        // Requests, WebSockets and plain connections come here.
+        Error::InvalidMessage(_) => failure.with_hint(
+            "does the service speak TLS on this port? If not, write the URL without TLS (http://, ws://, no tls://)",
+        ),
         Error::AlertReceived(AlertDescription::CertificateRequired) => {
             failure.with_hint("the server asks for a client certificate: see `tls_auth`")
         }
@@ -183,7 +185,7 @@ impl Base {
         let provider = provider().ok_or_else(|| {
             Failure::new(
                 ErrorKind::NoTlsProvider,
-                "https needs a rustls crypto provider, and the process has none",
+                "TLS needs a rustls crypto provider, and the process has none",
             )
         })?;
         let wanted = options.tls_versions.min..=options.tls_versions.max;

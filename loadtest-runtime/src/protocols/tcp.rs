@@ -3,7 +3,6 @@
 //! Bytes are written and read as the test says; [`Tcp::request`] measures one question and its answer. The test knows
 //! where an answer ends, this module does not guess.
 
-use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -18,9 +17,9 @@ use loadtest_core::metric::{Builtin, tag};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::error::{DROPPED, Error, timed_out};
-use super::sample::{Meter, OwnTags, Protocol, RecordSamples};
+use super::sample::{Meter, OwnTags, Protocol, RecordSamples, UnderWay as Attempt};
 use crate::clock::{self, Instant};
-use crate::http::{Address, Dialed, Dialer, ErrorKind, Failure, Stream};
+use crate::http::{self, Address, Dialed, Dialer, ErrorKind, Failure, Stream};
 
 /// The schemes of addresses; the first one goes without saying.
 const SCHEMES: &[(&str, bool)] = &[("tcp", false), ("tls", true)];
@@ -81,7 +80,8 @@ impl TcpBuilder {
     /// Connects.
     ///
     /// # Errors
-    /// Whatever keeps the connection from being there: see [`ErrorKind`]. It has been recorded when it is returned.
+    /// Whatever keeps the connection from being there: see [`ErrorKind`]. It has been recorded when it is returned, but
+    /// its time is none of `tcp_connecting`.
     pub async fn connect(self) -> Result<Tcp, Error> {
         let Self { dialer, samples, address: text, tags, name, timeout, max_answer } = self;
         let address =
@@ -93,11 +93,11 @@ impl TcpBuilder {
         let user = OwnTags::new(&tags);
         let (shown, address) = match address {
             Ok(address) => (address.origin(), Ok(address)),
-            Err(failure) => ("tcp".to_owned(), Err(failure)),
+            Err(failure) => (format!("`{}`", http::shown(&text)), Err(failure)),
         };
         let tags = user.clone().with(tag::NAME, name.unwrap_or_else(|| shown.clone()));
-        let attempt =
-            Attempt { samples: &*samples, tags: &tags, began: clock::now(), over: Cell::new(false) };
+        let began = clock::now();
+        let attempt = Attempt::new(began, |_| samples.failed(Protocol::Tcp, format!("{shown}: {DROPPED}")));
         let meter = Meter::new(Rc::clone(&samples), user);
         let dialed = match &address {
             Ok(address) => match tokio::time::timeout(timeout, dialer.dial_raw(address)).await {
@@ -110,17 +110,20 @@ impl TcpBuilder {
             },
             Err(failure) => Err(failure.clone()),
         };
+        attempt.over();
         match dialed {
             Ok(Dialed { stream, traffic, remote_addr }) => {
-                attempt.end(None);
                 samples.value(&tags, Builtin::TcpSessions, 1.0);
                 meter.count(&traffic);
+                let failed_tags = tags.clone().with(tag::EXPECTED_RESPONSE, "false");
+                let tags = tags.with(tag::EXPECTED_RESPONSE, "true");
+                samples.value(&tags, Builtin::TcpConnecting, clock::millis(clock::now() - began));
                 Ok(Tcp {
                     stream,
                     buffer: BytesMut::new(),
                     meter,
-                    failed_tags: tags.clone().with(tag::EXPECTED_RESPONSE, "false"),
-                    tags: tags.with(tag::EXPECTED_RESPONSE, "true"),
+                    failed_tags,
+                    tags,
                     samples,
                     shown,
                     remote_addr,
@@ -129,7 +132,6 @@ impl TcpBuilder {
                 })
             }
             Err(failure) => {
-                attempt.end(Some(failure.kind));
                 samples.failed(Protocol::Tcp, format!("{shown}: {}", failure.text));
                 Err(Error::new(shown, failure, None))
             }
@@ -140,40 +142,6 @@ impl TcpBuilder {
 impl fmt::Debug for TcpBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TcpBuilder").finish_non_exhaustive()
-    }
-}
-
-/// An attempt to connect. If the test drops it, that is recorded as well.
-struct Attempt<'a> {
-    samples: &'a dyn RecordSamples,
-    tags: &'a OwnTags,
-    began: Instant,
-    over: Cell<bool>,
-}
-
-impl Attempt<'_> {
-    fn end(self, failure: Option<ErrorKind>) {
-        self.over.set(true);
-        self.record(failure);
-    }
-
-    fn record(&self, failure: Option<ErrorKind>) {
-        let took = clock::millis(clock::now() - self.began);
-        let expected = if failure.is_none() { "true" } else { "false" };
-        let mut tags = self.tags.clone().with(tag::EXPECTED_RESPONSE, expected);
-        if let Some(kind) = failure {
-            tags = tags.with(tag::ERROR_CODE, kind.code().to_string());
-        }
-        self.samples.value(&tags, Builtin::TcpConnecting, took);
-    }
-}
-
-impl Drop for Attempt<'_> {
-    fn drop(&mut self) {
-        if !self.over.get() {
-            self.record(Some(ErrorKind::Timeout));
-            self.samples.failed(Protocol::Tcp, format!("connecting: {DROPPED}"));
-        }
     }
 }
 

@@ -4,7 +4,6 @@
 //! answered while the test waits for a message. Messages are counted whole, text and binary ones, as k6 counts them.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
@@ -23,9 +22,9 @@ use tokio_tungstenite::tungstenite::{self, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::error::{DROPPED, Error, timed_out};
-use super::sample::{Meter, OwnTags, Protocol, RecordSamples};
+use super::sample::{Meter, OwnTags, Protocol, RecordSamples, UnderWay};
 use crate::clock::{self, Instant};
-use crate::http::{Address, Dialed, Dialer, ErrorKind, Failure, Stream};
+use crate::http::{self, Address, Dialed, Dialer, ErrorKind, Failure, Stream};
 
 /// The schemes of URLs.
 const SCHEMES: &[(&str, bool)] = &[("ws", false), ("wss", true)];
@@ -116,8 +115,9 @@ impl WebSocketBuilder {
         self
     }
 
-    /// The time that opening the session may take, each message to be sent, each ping, and closing. 60 s by default.
-    /// Waiting for a message has no limit of its own: put it into `tokio::time::timeout`.
+    /// The time that opening the session may take, each message to be sent, each ping, each wait for the
+    /// [`next`](WebSocket::next) message, and closing; 60 s by default, as for requests. Running out of it ends the
+    /// session. To wait for less without that, put the call into `tokio::time::timeout`.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -133,7 +133,7 @@ impl WebSocketBuilder {
     ///
     /// # Errors
     /// Whatever keeps it from being open: see [`ErrorKind`]; a server that answers with another status than 101 gives
-    /// [`ErrorKind::Status`]. It has been recorded when it is returned.
+    /// [`ErrorKind::Status`]. It has been recorded when it is returned, but its time is none of `ws_connecting`.
     pub async fn connect(mut self) -> Result<WebSocket, Error> {
         let began = clock::now();
         let address = match self.failure.take() {
@@ -149,35 +149,33 @@ impl WebSocketBuilder {
                 tags = tags.with(tag::NAME, name);
                 address.shown()
             }
-            Err(_) => "websocket".to_owned(),
+            // Whatever it is, it may hold secrets as a URL does.
+            Err(_) => format!("`{}`", http::shown(&self.url)),
         };
         let samples = Rc::clone(&self.samples);
         let meter = Meter::new(Rc::clone(&samples), user);
-        let attempt = Attempt {
-            samples: &*samples,
-            meter: &meter,
-            tags: &tags,
-            shown: &shown,
-            began,
-            over: Cell::new(false),
-        };
+        let attempt = UnderWay::new(began, |_| {
+            meter.flush();
+            samples.failed(Protocol::WebSocket, format!("{shown}: {DROPPED}"));
+        });
         let opened = match &address {
             Ok(address) => tokio::time::timeout(self.timeout, self.open(address, &meter))
                 .await
                 .unwrap_or_else(|_| Err((timed_out(self.timeout, "opening the session"), None))),
             Err(failure) => Err((failure.clone(), None)),
         };
+        attempt.over();
         match opened {
             Ok((socket, headers)) => {
                 let subprotocol = headers
                     .get(SEC_WEBSOCKET_PROTOCOL)
                     .and_then(|value| value.to_str().ok())
                     .map(str::to_owned);
-                attempt.end(subprotocol.as_deref(), SWITCHING_PROTOCOLS, None);
                 let mut tags = tags.with(tag::STATUS, SWITCHING_PROTOCOLS.to_string());
                 if let Some(subprotocol) = &subprotocol {
                     tags = tags.with(tag::SUBPROTO, subprotocol);
                 }
+                samples.value(&tags, Builtin::WsConnecting, clock::millis(clock::now() - began));
                 samples.value(&tags, Builtin::WsSessions, 1.0);
                 let session = Session { samples, meter, tags, began, shown, over: false };
                 Ok(WebSocket {
@@ -194,7 +192,7 @@ impl WebSocketBuilder {
                 })
             }
             Err((failure, status)) => {
-                attempt.end(None, status.unwrap_or(0), Some(failure.kind));
+                meter.flush();
                 samples.failed(Protocol::WebSocket, format!("{shown}: {}", failure.text));
                 Err(Error::new(shown, failure, status))
             }
@@ -247,46 +245,6 @@ impl WebSocketBuilder {
 impl fmt::Debug for WebSocketBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebSocketBuilder").finish_non_exhaustive()
-    }
-}
-
-/// An attempt to open a session. If the test drops it, that is recorded as well.
-struct Attempt<'a> {
-    samples: &'a dyn RecordSamples,
-    meter: &'a Meter,
-    tags: &'a OwnTags,
-    shown: &'a str,
-    began: Instant,
-    over: Cell<bool>,
-}
-
-impl Attempt<'_> {
-    fn end(self, subprotocol: Option<&str>, status: u16, failure: Option<ErrorKind>) {
-        self.over.set(true);
-        self.record(subprotocol, status, failure);
-    }
-
-    fn record(&self, subprotocol: Option<&str>, status: u16, failure: Option<ErrorKind>) {
-        let took = clock::millis(clock::now() - self.began);
-        let mut tags = self.tags.clone().with(tag::STATUS, status.to_string());
-        if let Some(subprotocol) = subprotocol {
-            tags = tags.with(tag::SUBPROTO, subprotocol);
-        }
-        if let Some(kind) = failure {
-            let code = if kind == ErrorKind::Status { 1000 + status } else { kind.code() };
-            tags = tags.with(tag::ERROR_CODE, code.to_string());
-            self.meter.flush();
-        }
-        self.samples.value(&tags, Builtin::WsConnecting, took);
-    }
-}
-
-impl Drop for Attempt<'_> {
-    fn drop(&mut self) {
-        if !self.over.get() {
-            self.record(None, 0, Some(ErrorKind::Timeout));
-            self.samples.failed(Protocol::WebSocket, format!("{}: {DROPPED}", self.shown));
-        }
     }
 }
 
@@ -404,19 +362,27 @@ impl WebSocket {
     /// The next message; `None` when the server has closed the session. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// If the session breaks: it ends without being closed, or what comes is no WebSocket frame. It has been
-    /// recorded, and the session is over.
+    /// If the session breaks: it ends without being closed, or what comes is no WebSocket frame; or if no message
+    /// comes within the [timeout](WebSocketBuilder::timeout), whatever pings do. It has been recorded, and the session
+    /// is over.
     pub async fn next(&mut self) -> Result<Option<Message>, Error> {
         if let Some(message) = self.early.pop_front() {
             self.early_bytes -= message.as_bytes().len();
             return Ok(Some(message));
         }
-        loop {
-            match self.receive().await? {
-                Some(Incoming::Message(message)) => return Ok(Some(message)),
-                Some(Incoming::Pong(_)) => {}
-                None => return Ok(None),
+        let limit = self.timeout;
+        let message = async {
+            loop {
+                match self.receive().await? {
+                    Some(Incoming::Message(message)) => return Ok(Some(message)),
+                    Some(Incoming::Pong(_)) => {}
+                    None => return Ok(None),
+                }
             }
+        };
+        match tokio::time::timeout(limit, message).await {
+            Ok(result) => result,
+            Err(_) => Err(self.fail(timed_out(limit, "waiting for a message"), None)),
         }
     }
 

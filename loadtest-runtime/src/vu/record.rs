@@ -7,11 +7,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use loadtest_core::metric::tag;
+use url::{Position, Url};
 
 use super::Core;
 use super::protocols::SampleRecorder;
 use crate::clock::{self, Instant};
-use crate::http::{ExchangeRecord, RecordExchange};
+use crate::http::{ErrorKind, ExchangeRecord, RecordExchange};
 use crate::metrics::errors;
 use crate::metrics::recorder::ExchangeTags;
 use crate::metrics::sample::Exchange;
@@ -60,10 +61,10 @@ impl RecordExchange for ExchangeRecorder {
             recorder.exchange(at, tags, of, exchange);
         });
         if record.error.is_some() && core.recording.get() && core.epoch.get() == self.epoch {
-            let text = format!("{} {}: {}", record.method, record.name, record.error_text);
-            core.error(errors::Source::Http, text, None);
+            core.error(errors::Source::Http, told(record), None);
         }
     }
+
     fn throttled(&self, name: &str, own: &[(String, String)], waited: Duration) {
         self.core.record(self.epoch, |recorder, mut tags| {
             for (key, value) in own {
@@ -72,6 +73,42 @@ impl RecordExchange for ExchangeRecorder {
             recorder.throttled(clock::now(), tags, name, waited);
         });
     }
+}
+
+/// What is told of an exchange that failed: with its host if that is what could not be reached, and what to do.
+fn told(record: &ExchangeRecord<'_>) -> String {
+    let ExchangeRecord { method, name, error_text, hint, .. } = *record;
+    let mut text = match host_not_reached(record) {
+        Some(host) => format!("{method} {host} {name}: {error_text}"),
+        None => format!("{method} {name}: {error_text}"),
+    };
+    if let Some(hint) = hint {
+        text.push_str("\nhint: ");
+        text.push_str(hint);
+    }
+    text
+}
+
+/// The host and port of an exchange that got no connection, unless its error names the host already.
+fn host_not_reached(record: &ExchangeRecord<'_>) -> Option<String> {
+    let of_the_host = matches!(
+        record.error?,
+        ErrorKind::Dns
+            | ErrorKind::HostNotFound
+            | ErrorKind::BlockedIp
+            | ErrorKind::BlockedHostname
+            | ErrorKind::NotAllowed
+            | ErrorKind::ConnectFailed
+            | ErrorKind::ConnectTimeout
+            | ErrorKind::ConnectionRefused
+            | ErrorKind::Tls
+            | ErrorKind::UnknownAuthority
+            | ErrorKind::HostnameMismatch
+    );
+    let url = of_the_host.then(|| Url::parse(record.url).ok()).flatten()?;
+    let host = url.host_str()?.trim_matches(['[', ']']);
+    let named = record.error_text.contains(&format!("`{host}`"));
+    (!named).then(|| url[Position::BeforeHost..Position::AfterPort].to_owned())
 }
 
 /// A group from its begin to its end, however that comes: a time limit around a group drops it half-way.

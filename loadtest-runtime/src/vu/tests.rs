@@ -145,6 +145,7 @@ fn exchange<'a>(name: &'a str, tags: &'a [(String, String)]) -> ExchangeRecord<'
         tags,
         url: "http://127.0.0.1/",
         error_text: "",
+        hint: None,
         ended: std::time::Instant::now(),
         timings: Timings { waiting: 1_500_000, ..Timings::default() },
         bytes_sent: 100,
@@ -218,4 +219,20 @@ fn errors_are_told_with_their_causes() {
     for message in [format!("no seat: {cause}"), format!("op: no seat: {cause}")] {
         assert!(told.contains(&message), "{told:?}");
     }
+}
+
+#[test]
+fn a_host_that_is_not_reached_is_named_with_what_to_do() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound");
+    let bench = Bench::new(1);
+    let core = Rc::clone(&bench.vu.core);
+    let rest = bench.live(async |vu| {
+        assert!(vu.http().get(format!("http://{closed}/seats/7?key=secret")).send().await.is_err());
+        Ok(())
+    });
+    let (_, errors) = rest.finish(&core);
+    let [error] = &errors[..] else { panic!("one kind: {errors:?}") };
+    let start = format!("GET {closed} /seats/{{id}}: cannot connect: ");
+    assert!(error.message.starts_with(&start), "{error:?}");
+    assert!(error.message.ends_with("\nhint: is the service running, and on this port?"), "{error:?}");
 }

@@ -138,6 +138,8 @@ fn http_settings_are_switches_lists_and_tables() {
         ("allow = []", "the list is empty"),
         ("hosts = [\"a.example\"]", "example.org=127.0.0.1:8080"),
         ("hosts = true", "hosts = { \"example.org\" = \"127.0.0.1:8080\" }"),
+        ("hosts = [[\"a\", \"b\"]]", "an array with an item of type array means nothing here"),
+        ("hosts = { \"a.example\" = true }", "a table with a value of type boolean means nothing here"),
         ("blacklistIPs = [\"::1\"]", "did you mean `block_ips`?"),
         ("batch = 0", "counts from 1"),
     ] {

@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 /// A request as it came.
 #[derive(Debug, Clone)]
 pub(super) struct Request {
+    #[cfg_attr(not(feature = "digest"), expect(dead_code, reason = "only digests depend on it"))]
     pub(super) method: String,
     pub(super) uri: String,
     /// Names in lower case.

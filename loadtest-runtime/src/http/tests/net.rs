@@ -130,7 +130,7 @@ fn the_allow_list_holds_after_redirects() {
         assert_failed(&all[1], &error, ErrorKind::NotAllowed, 1000);
         assert_eq!(all[1].bytes_sent, 0);
         let text = error.to_string();
-        assert!(text.contains("allow = [\"127.0.0.2\"]") && text.contains("--allow 127.0.0.2"), "{text}");
+        assert!(text.contains("add `127.0.0.2` to `allow`") && text.contains("--allow 127.0.0.2"), "{text}");
         // A name that leads to an address that is not allowed.
         let allow = vec!["127.0.0.1".parse().unwrap()];
         let options = HttpOptions { allow, ..hosts(&[("friend.test", foreign.to_string())]) };

@@ -136,7 +136,7 @@ fn a_server_that_speaks_something_else() {
         let (http, recorder) = user_with(trusting_all());
         let error = http.get(format!("https://127.0.0.1:{port}/")).send().await.unwrap_err();
         assert_failed(&recorder.only(), &error, ErrorKind::Tls, 1300);
-        assert!(error.to_string().contains("write http://"), "{error}");
+        assert!(error.to_string().contains("write the URL without TLS (http://"), "{error}");
     });
 }
 

@@ -76,6 +76,22 @@ fn a_certificate_is_looked_at() {
     });
 }
 
+#[test]
+fn a_port_that_speaks_no_tls_is_told_for_every_scheme() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::task::spawn_local(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(b"220 ready\r\n").await.unwrap();
+            let _ = stream.read(&mut [0; 1024]).await;
+        });
+        let (dialer, seen) = trusting();
+        let error = TcpBuilder::new(dialer, seen, &format!("tls://{address}")).connect().await.unwrap_err();
+        assert!(error.to_string().contains("(http://, ws://, no tls://)"), "{error}");
+    });
+}
+
 #[cfg(feature = "websocket")]
 #[test]
 fn a_session_within_tls() {

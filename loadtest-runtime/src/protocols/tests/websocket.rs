@@ -197,8 +197,7 @@ fn a_session_that_is_not_opened_is_recorded() {
         let port = closed_port().await;
         let error = builder(&user, &format!("ws://127.0.0.1:{port}/")).connect().await.unwrap_err();
         assert_eq!((error.kind(), error.code()), (ErrorKind::ConnectionRefused, 1212));
-        let tags = user.1.tags(Builtin::WsConnecting);
-        assert!(tags.starts_with("error_code=1212 name=/ status=0 "), "{tags}");
+        assert_eq!(user.1.sum(Builtin::WsConnecting).0, 0);
 
         let user = websocket::user();
         let url = server(|mut stream| async move {
@@ -208,9 +207,8 @@ fn a_session_that_is_not_opened_is_recorded() {
         .await;
         let error = builder(&user, &url).connect().await.unwrap_err();
         assert_eq!((error.kind(), error.code(), error.status()), (ErrorKind::Status, 1403, Some(403)));
-        let tags = user.1.tags(Builtin::WsConnecting);
-        assert!(tags.contains("error_code=1403") && tags.contains("status=403"), "{tags}");
-        assert_eq!(user.1.sum(Builtin::WsSessions).0, 0);
+        assert!(user.1.failure().1.contains("/rooms/7: the server answered 403"), "{:?}", user.1.failure());
+        assert_eq!((user.1.sum(Builtin::WsSessions).0, user.1.sum(Builtin::WsConnecting).0), (0, 0));
         assert!(user.1.sum(Builtin::DataSent).1 > 0.0 && user.1.sum(Builtin::DataReceived).1 > 0.0);
 
         let user = websocket::user();
@@ -220,16 +218,43 @@ fn a_session_that_is_not_opened_is_recorded() {
         let error = builder(&user, &url).timeout(limit).connect().await.unwrap_err();
         assert!(error.is_timeout() && error.code() == 1050, "{error}");
         assert!(tokio::time::timeout(limit, builder(&user, &url).connect()).await.is_err());
-        assert_eq!(user.1.sum(Builtin::WsConnecting).0, 2);
+        assert_eq!((user.1.failed.borrow().len(), user.1.sum(Builtin::WsConnecting).0), (2, 0));
 
-        for (url, part) in
-            [("http://127.0.0.1/", "not ws or wss"), ("127.0.0.1:80", "no scheme"), ("ws://", "invalid url")]
-        {
+        for (url, part) in [
+            (
+                "http://me:secret@127.0.0.1/x?key=secret",
+                "`http://127.0.0.1/x`: invalid url: the scheme `http` is not",
+            ),
+            ("wss//127.0.0.1:80", "`wss//127.0.0.1:80`: invalid url: it has no scheme"),
+            ("ws://", "`ws://`: invalid url"),
+        ] {
             let error = builder(&user, url).connect().await.unwrap_err();
+            assert!(!error.to_string().contains("secret"), "{error}");
             assert!(error.to_string().contains(part) && error.kind() == ErrorKind::InvalidUrl, "{error}");
             assert!(error.to_string().contains("hint: write ws://"), "{error}");
         }
         let error = builder(&user, "ws://127.0.0.1:1/").header("a b", "c").connect().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    });
+}
+
+#[test]
+fn a_server_that_says_nothing_is_not_waited_for_longer_than_the_timeout() {
+    run(async {
+        let url = server(echo).await;
+        let (user, limit) = (user(), Duration::from_millis(50));
+        let mut session = builder(&user, &url).timeout(limit).connect().await.unwrap();
+        // What the test itself gives up goes on.
+        assert!(tokio::time::timeout(Duration::from_millis(1), session.next()).await.is_err());
+        session.send_text("hello").await.unwrap();
+        assert_eq!(session.next().await.unwrap().unwrap().as_text(), Some("hello"));
+        let error = session.next().await.unwrap_err();
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Timeout, 1050));
+        let text = error.to_string();
+        assert!(text.contains("timed out after 50ms, waiting for a message\nhint: raise"), "{text}");
+        assert!(text.contains(".timeout(..)"), "{text}");
+        assert_eq!(user.1.failure().0, Protocol::WebSocket);
+        assert_eq!(user.1.sum(Builtin::WsSessionDuration).0, 1);
+        assert_eq!(session.next().await.unwrap(), None);
     });
 }
