@@ -201,6 +201,11 @@ impl Inbox {
         target: &Arc<Target>,
     ) -> Result<Option<Arrived>, Failure> {
         if bytes.is_empty() {
+            let kept = self.take();
+            if !kept.is_empty() {
+                // What is no HTTP is told as that, wherever it was cut.
+                self.parse(&kept, method, target)?;
+            }
             return Err(closed("before the response"));
         }
         if self.bytes.is_empty() {

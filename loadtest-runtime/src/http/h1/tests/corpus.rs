@@ -62,6 +62,7 @@ pub(super) const RESPONSES: &[(&str, &[u8], Expected)] = &[
     ("tls", b"\x15\x03\x01\0\x02\x02\x16", INVALID),
     ("bad_length", b"HTTP/1.1 200 OK\r\ncontent-length: five\r\n\r\nhello", INVALID),
     ("negative_length", b"HTTP/1.1 200 OK\r\ncontent-length: -5\r\n\r\nhello", INVALID),
+    ("broken_end_of_head", b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\x02hello", INVALID),
     ("two_lengths", b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!", INVALID),
     (
         "both_lengths",
