@@ -17,7 +17,7 @@ use super::super::headers::ResponseHeaders;
 use super::super::io::{Stream, Traffic};
 use super::super::target::Target;
 use super::super::transport::{Trace, TransportRequest};
-use super::codec::{Framing, Head, MAX_HEAD, invalid};
+use super::codec::{Framing, Head, invalid};
 use super::heads;
 use super::outgoing::{Outgoing, Sending};
 
@@ -201,11 +201,6 @@ impl Inbox {
         target: &Arc<Target>,
     ) -> Result<Option<Arrived>, Failure> {
         if bytes.is_empty() {
-            let kept = self.take();
-            if !kept.is_empty() {
-                // What is no HTTP is told as that, wherever it was cut.
-                self.parse(&kept, method, target)?;
-            }
             return Err(closed("before the response"));
         }
         if self.bytes.is_empty() {
@@ -213,11 +208,6 @@ impl Inbox {
         }
         let mut kept = self.take();
         kept.extend_from_slice(bytes);
-        if !bytes.contains(&b'\n') && kept.len() < MAX_HEAD {
-            // It cannot be complete: a head that comes byte by byte is not parsed once for each.
-            self.bytes = kept;
-            return Ok(None);
-        }
         self.parse(&kept, method, target)
     }
 
