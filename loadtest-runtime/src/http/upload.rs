@@ -17,6 +17,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::task::JoinHandle;
 
+use super::error::{ErrorKind, Failure};
 use super::transport::Payload;
 
 /// The most bytes that are read at once.
@@ -68,7 +69,7 @@ impl Upload {
                         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
                 });
                 let file = file.await.map_err(io::Error::other)??;
-                Ok(bounded(FileSource::Idle(file), length))
+                Ok(Box::new(FileSource::Idle(file)) as Box<dyn ChunkSource>)
             })
         }))
     }
@@ -83,7 +84,7 @@ impl Upload {
             let reader = open();
             Box::pin(async move {
                 let source = ReaderSource { reader: Box::pin(reader.await?), buffer: BytesMut::new() };
-                Ok(bounded(source, length))
+                Ok(Box::new(source) as Box<dyn ChunkSource>)
             })
         })
     }
@@ -101,9 +102,14 @@ impl Upload {
         })
     }
 
-    /// Opens it at its beginning.
+    /// Opens it at its beginning. What comes out of it is exactly as long as was announced, or an error.
     pub(super) fn open(&self) -> LocalFuture<io::Result<Box<dyn ChunkSource>>> {
-        (self.open)()
+        let opening = (self.open)();
+        let Some(length) = self.length else { return opening };
+        Box::pin(async move {
+            let source = Exactly { source: opening.await?, announced: length, left: length };
+            Ok(Box::new(source) as Box<dyn ChunkSource>)
+        })
     }
 }
 
@@ -113,22 +119,14 @@ impl std::fmt::Debug for Upload {
     }
 }
 
-/// A source that yields exactly as many bytes as were announced.
-fn bounded(source: impl ChunkSource + 'static, length: Option<u64>) -> Box<dyn ChunkSource> {
-    match length {
-        Some(length) => Box::new(Exactly { source, announced: length, left: length }),
-        None => Box::new(source),
-    }
-}
-
 /// The first so many bytes of a source, which must have them.
-struct Exactly<S> {
-    source: S,
+struct Exactly {
+    source: Box<dyn ChunkSource>,
     announced: u64,
     left: u64,
 }
 
-impl<S: ChunkSource> ChunkSource for Exactly<S> {
+impl ChunkSource for Exactly {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         if self.left == 0 {
             return Poll::Ready(None);
@@ -150,6 +148,11 @@ impl<S: ChunkSource> ChunkSource for Exactly<S> {
             }
         })
     }
+}
+
+/// That the body of a request can't be read, which is no fault of the server.
+pub(super) fn unreadable(error: &io::Error) -> Failure {
+    Failure::new(ErrorKind::InvalidRequest, format!("the body of the request can't be read: {error}"))
 }
 
 /// A file, read chunk by chunk.
@@ -236,7 +239,7 @@ impl ChunkSource for Concat {
                     match piece {
                         Payload::Bytes(bytes) if bytes.is_empty() => {}
                         Payload::Bytes(bytes) => return Poll::Ready(Some(Ok(bytes.clone()))),
-                        Payload::Upload(upload) => self.at = At::Opening((upload.open)()),
+                        Payload::Upload(upload) => self.at = At::Opening(upload.open()),
                     }
                 }
                 At::Opening(opening) => match ready!(opening.as_mut().poll(cx)) {

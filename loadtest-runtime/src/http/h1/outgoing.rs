@@ -11,10 +11,10 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::AsyncWrite;
 
-use super::super::error::{ErrorKind, Failure};
+use super::super::error::Failure;
 use super::super::io::Stream;
 use super::super::transport::{Payload, Trace, TransportRequest};
-use super::super::upload::{ChunkSource, LocalFuture};
+use super::super::upload::{ChunkSource, LocalFuture, unreadable};
 use super::codec;
 
 /// Bodies up to this size are copied behind their head, which costs less than a second piece.
@@ -60,8 +60,8 @@ pub(super) struct Sending {
 /// An upload that is being read.
 struct Reading {
     source: Box<dyn ChunkSource>,
-    /// Bytes left of the length that was announced; `None` if it is sent in chunks.
-    left: Option<u64>,
+    /// Whether its length was not announced, so that it is sent in chunks.
+    chunked: bool,
 }
 
 impl<'a> Outgoing<'a> {
@@ -102,9 +102,9 @@ impl<'a> Outgoing<'a> {
     pub(super) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let State::Opening(opening) = &mut self.state {
             self.state = match (ready!(opening.as_mut().poll(cx)), self.request.body) {
-                (Ok(source), Payload::Upload(upload)) => {
-                    State::New { upload: Some(Box::new(Reading { source, left: upload.length })) }
-                }
+                (Ok(source), Payload::Upload(upload)) => State::New {
+                    upload: Some(Box::new(Reading { source, chunked: upload.length.is_none() })),
+                },
                 (Ok(_), Payload::Bytes(_)) => State::New { upload: None },
                 (Err(error), _) => State::Rest(Box::new(Sending::failed(unreadable(&error)))),
             };
@@ -230,27 +230,17 @@ impl Sending {
         let chunk = ready!(reading.source.poll_next(cx)).transpose().map_err(|error| unreadable(&error))?;
         self.pieces.clear();
         self.sent = 0;
-        match (chunk, &mut reading.left) {
-            (Some(chunk), None) if !chunk.is_empty() => codec::write_chunk(&mut self.pieces, &chunk),
-            (Some(chunk), Some(left)) if chunk.len() as u64 <= *left => {
-                *left -= chunk.len() as u64;
-                self.body = chunk;
-            }
-            (Some(chunk), None) => drop(chunk),
-            (None, None) => {
-                codec::write_last_chunk(&mut self.pieces);
+        match (chunk, reading.chunked) {
+            // An empty chunk would be the last one.
+            (Some(chunk), true) if !chunk.is_empty() => codec::write_chunk(&mut self.pieces, &chunk),
+            (Some(chunk), _) => self.body = chunk,
+            (None, chunked) => {
+                if chunked {
+                    codec::write_last_chunk(&mut self.pieces);
+                }
                 self.upload = None;
-            }
-            (None, Some(0)) => self.upload = None,
-            (Some(_), Some(_)) | (None, Some(_)) => {
-                let text = "the upload is not as long as was announced: has its file changed meanwhile?";
-                return Poll::Ready(Err(Failure::new(ErrorKind::InvalidRequest, text)));
             }
         }
         Poll::Ready(Ok(()))
     }
-}
-
-fn unreadable(error: &io::Error) -> Failure {
-    Failure::new(ErrorKind::InvalidRequest, format!("the body of the request can't be read: {error}"))
 }

@@ -13,7 +13,7 @@ use h2::{Reason, SendStream};
 use super::super::decode;
 use super::super::error::{ErrorKind, Failure};
 use super::super::transport::{Payload, TransportRequest};
-use super::super::upload::ChunkSource;
+use super::super::upload::{ChunkSource, unreadable};
 
 /// The most bytes of a body that are handed over at once: the size of a frame that every server takes.
 const PIECE: usize = 16 * 1024;
@@ -74,7 +74,7 @@ pub(super) struct Body {
     /// What was read of it and not yet sent.
     piece: Bytes,
     upload: Option<Box<dyn ChunkSource>>,
-    /// Bytes left of the length that was announced.
+    /// Bytes left of the length that was announced, to know the last piece, which ends the stream.
     left: Option<u64>,
 }
 
@@ -143,16 +143,6 @@ impl Body {
                 None => self.upload = None,
             }
         }
-        let at_hand = self.piece.len() as u64;
-        let ended = self.upload.is_none() && at_hand == 0;
-        if self.left.is_some_and(|left| at_hand > left || (ended && left > 0)) {
-            let text = "the upload is not as long as was announced: has its file changed meanwhile?";
-            return Poll::Ready(Err(Failure::new(ErrorKind::InvalidRequest, text)));
-        }
         Poll::Ready(Ok(()))
     }
-}
-
-fn unreadable(error: &std::io::Error) -> Failure {
-    Failure::new(ErrorKind::InvalidRequest, format!("the body of the request can't be read: {error}"))
 }
