@@ -51,6 +51,14 @@ pub struct BatchMeans {
 ///
 /// # Errors
 /// Fewer than two windows, or a window that is not finite.
+///
+/// ```
+/// // Two slow minutes among four are worth far less than 240 independent seconds.
+/// let windows: Vec<f64> = (0..240).map(|i| 40.0 + f64::from(i / 60 % 2) + 0.1 * f64::from(i % 7)).collect();
+/// let means = cargo_loadtest::stats::batch_means(&windows)?;
+/// assert!(means.effective_size < 20.0);
+/// # Ok::<(), cargo_loadtest::stats::StatsError>(())
+/// ```
 pub fn batch_means(windows: &[f64]) -> Result<BatchMeans, StatsError> {
     let n = windows.len();
     if windows.iter().any(|x| !x.is_finite()) {

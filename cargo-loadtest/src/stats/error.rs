@@ -14,6 +14,15 @@ pub enum StatsError {
         /// How many were given.
         given: usize,
     },
+    /// More values than the method can take in reasonable time.
+    TooMany {
+        /// How many it takes at most.
+        most: usize,
+        /// How many were given.
+        given: usize,
+    },
+    /// A probability or quantile outside of the open interval from 0 to 1.
+    NotAFraction,
     /// The two sides of a paired method have different lengths.
     Unpaired {
         /// Values of the base.
@@ -38,6 +47,8 @@ impl fmt::Display for StatsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooFew { needed, given } => write!(f, "{given} values where at least {needed} are needed"),
+            Self::TooMany { most, given } => write!(f, "{given} values where at most {most} can be taken"),
+            Self::NotAFraction => f.write_str("a fraction is not between 0 and 1"),
             Self::Unpaired { base, head } => {
                 write!(f, "{base} values of the base do not pair with {head} of the head")
             }

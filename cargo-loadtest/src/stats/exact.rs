@@ -12,6 +12,11 @@ use super::error::StatsError;
 ///
 /// Probabilities are built from ratios of neighbours, starting at the observed table, so no factorial of
 /// millions of requests is ever taken. Linear in the smallest margin. 1 if a margin is zero.
+///
+/// ```
+/// let p = cargo_loadtest::stats::fisher_exact([[12, 9_988], [30, 9_970]]);
+/// assert!((p - 0.0078519136).abs() < 1e-9);
+/// ```
 pub fn fisher_exact(table: [[u64; 2]; 2]) -> f64 {
     let [[a, b], [c, d]] = table;
     let (row, column, total) = (
@@ -78,6 +83,12 @@ pub struct MannWhitney {
 ///
 /// # Errors
 /// An empty sample, or a value that is NaN or infinite.
+///
+/// ```
+/// let test = cargo_loadtest::stats::mann_whitney(&[4.0, 5.0, 6.0], &[1.0, 2.0, 3.0])?;
+/// assert_eq!(test.map(|test| (test.u, test.p)), Some((9.0, 0.1)));
+/// # Ok::<(), cargo_loadtest::stats::StatsError>(())
+/// ```
 pub fn mann_whitney(x: &[f64], y: &[f64]) -> Result<Option<MannWhitney>, StatsError> {
     if x.is_empty() || y.is_empty() {
         return Err(StatsError::TooFew { needed: 1, given: x.len().min(y.len()) });

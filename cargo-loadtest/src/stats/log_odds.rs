@@ -41,17 +41,19 @@ pub struct LogOddsDifference {
     pub estimate: Estimate,
     /// Rate of the head − rate of the base, unscaled: 0.001 is 0.1 percentage points.
     pub difference: f64,
-    /// Standard error of that difference, by the delta method: √Σ (p(1 − p))²·Var(log-odds).
+    /// Standard error of that difference, from the same data: of two single runs by the delta method,
+    /// √Σ (p(1 − p))²·Var(log-odds).
     pub difference_error: f64,
 }
 
 impl LogOddsDifference {
-    /// Normal interval of the difference of the rates.
+    /// Interval of the difference of the rates: t with the degrees of freedom of the estimate, normal if they
+    /// are infinite.
     pub fn difference_interval(&self, confidence: f64) -> Interval {
         let estimate = Estimate {
             log_ratio: self.difference,
             standard_error: self.difference_error,
-            degrees_of_freedom: f64::INFINITY,
+            degrees_of_freedom: self.estimate.degrees_of_freedom,
         };
         estimate.interval(confidence)
     }
@@ -75,6 +77,14 @@ pub fn log_odds_variance(events: f64, trials: f64) -> f64 {
 ///
 /// # Errors
 /// A side without trials or with more events than trials.
+///
+/// ```
+/// use cargo_loadtest::stats::{EventCounts, compare_events};
+/// let run = |events| EventCounts { events, trials: 10_000, windows: Vec::new() };
+/// let found = compare_events(&run(10), &run(40), 0.20)?;
+/// assert!((found.difference - 0.003).abs() < 1e-12 && found.estimate.log_ratio > 1.3);
+/// # Ok::<(), cargo_loadtest::stats::StatsError>(())
+/// ```
 pub fn compare_events(
     base: &EventCounts,
     head: &EventCounts,

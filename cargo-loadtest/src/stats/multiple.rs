@@ -25,6 +25,11 @@ pub fn holm(p_values: &[f64]) -> Vec<f64> {
 
 /// Benjamini and Hochberg's step-up adjustment (1995): controls the expected share of false alarms among the
 /// alarms raised, for independent or positively dependent tests. NaN counts as 1.
+///
+/// ```
+/// let adjusted = cargo_loadtest::stats::benjamini_hochberg(&[0.01, 0.04, 0.03, 0.005]);
+/// assert!(adjusted.iter().zip([0.02, 0.04, 0.04, 0.02]).all(|(a, b)| (a - b).abs() < 1e-12));
+/// ```
 pub fn benjamini_hochberg(p_values: &[f64]) -> Vec<f64> {
     let order = ascending(p_values);
     let mut adjusted = vec![1.0; p_values.len()];

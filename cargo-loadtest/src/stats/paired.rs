@@ -1,5 +1,4 @@
-//! Runs made in pairs: the paired t test on log ratios, two one-sided tests for equivalence, and the
-//! prediction of one new session from earlier ones.
+//! The paired t test on log ratios, and two one-sided tests for equivalence.
 //!
 //! Pairs made one after the other on one machine share its mood, so their ratio is far steadier than
 //! either side. Logarithms make a change of +10 % on a fast machine the same as on a slow one.
@@ -93,31 +92,16 @@ pub struct Tost {
 
 /// Two one-sided tests (Schuirmann 1987) of an estimated log ratio against ±`bound`, `bound` on the log
 /// scale: ln(1 + ε).
+///
+/// ```
+/// use cargo_loadtest::stats::{paired_t, tost};
+/// let test = paired_t(&[0.004, -0.011, 0.009, 0.002, -0.006])?;
+/// assert!(tost(&test.estimate, 1.05f64.ln()).p < 0.05, "shown to be within 5 %");
+/// # Ok::<(), cargo_loadtest::stats::StatsError>(())
+/// ```
 pub fn tost(estimate: &Estimate, bound: f64) -> Tost {
     let df = estimate.degrees_of_freedom;
     let p_lower = t_upper_tail(estimate.statistic(-bound), df);
     let p_upper = t_upper_tail(-estimate.statistic(bound), df);
     Tost { p_lower, p_upper, p: p_lower.max(p_upper), interval: estimate.interval(0.90) }
-}
-
-/// How far a new session lies from earlier ones: `head_log` − mean(`history_logs`), with the standard error
-/// of a t prediction interval, s·√(1 + 1/K), and K − 1 degrees of freedom.
-///
-/// Assumes: sessions of equal code are independent draws with one spread, which the history shows.
-///
-/// # Errors
-/// Fewer than two earlier sessions, or a value that is not finite.
-pub fn prediction(history_logs: &[f64], head_log: f64) -> Result<Estimate, StatsError> {
-    if !head_log.is_finite() || history_logs.iter().any(|x| !x.is_finite()) {
-        return Err(StatsError::NotFinite);
-    }
-    let (Some(mean), Some(s)) = (mean(history_logs), standard_deviation(history_logs)) else {
-        return Err(StatsError::TooFew { needed: 2, given: history_logs.len() });
-    };
-    let sessions = history_logs.len() as f64;
-    Ok(Estimate {
-        log_ratio: head_log - mean,
-        standard_error: s * (1.0 + 1.0 / sessions).sqrt(),
-        degrees_of_freedom: sessions - 1.0,
-    })
 }

@@ -31,6 +31,13 @@ pub struct Shift {
 ///
 /// # Errors
 /// Unequal numbers of runs, or none at all.
+///
+/// ```
+/// let (base, head) = ([vec![10.0, 20.0], vec![11.0, 22.0]], [vec![10.0, 40.0], vec![11.0, 44.0]]);
+/// let shifts = cargo_loadtest::stats::shift_function(&[0.5, 0.95], &base, &head, 0.95)?;
+/// assert!((shifts[1].ratio - 2.0).abs() < 1e-12, "only the tail moved");
+/// # Ok::<(), cargo_loadtest::stats::StatsError>(())
+/// ```
 pub fn shift_function(
     quantiles: &[f64],
     base: &[Vec<f64>],

@@ -3,11 +3,14 @@
 use super::descriptive::{geometric_mean, mean, quantile, standard_error, variance};
 use super::dist::{normal_quantile, normal_upper_tail, t_lower_tail, t_quantile, t_two_sided, t_upper_tail};
 use super::exact::{fisher_exact, mann_whitney};
+use super::history::prediction;
 use super::interval::{runs_for_equivalence, runs_to_detect, smallest_detectable_effect};
 use super::log_odds::{log_odds, log_odds_variance};
-use super::paired::prediction;
+
 use super::shift::shift_function;
 use super::*;
+
+mod methods;
 
 const A: [f64; 5] = [101.2, 98.7, 103.5, 99.9, 100.4];
 const B: [f64; 5] = [108.1, 106.9, 112.4, 105.2, 109.7];
