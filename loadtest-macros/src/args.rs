@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use loadtest_core::Error;
 use loadtest_core::options::{ExecutorKind, Options, Search, Stage, option, parse_stages};
+use loadtest_core::units::format_duration;
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
@@ -225,6 +226,22 @@ impl Args {
                 self.call(entry, &duration.tokens);
                 self.note(duration);
             }
+            "compare_duration" => {
+                let duration = values::duration(value).map_err(here)?;
+                if let Some(known) = duration.known {
+                    self.told(key, &format_duration(known)).map_err(here)?;
+                }
+                self.call(entry, &duration.tokens);
+                self.note(duration);
+            }
+            "runs" | "min_effect" | "equivalence" | "alpha" => {
+                let text = values::text_or_number(value, example(key)).map_err(here)?;
+                if let Some(known) = &text.known {
+                    self.told(key, known).map_err(|error| here(in_quotes(value, known, error)))?;
+                }
+                self.call(entry, &text.tokens);
+                self.note(text);
+            }
             "max_redirects" | "batch" | "batch_per_host" => {
                 let count = values::count(value, u32::MAX.into()).map_err(here)?;
                 self.call(entry, &count.tokens);
@@ -243,7 +260,9 @@ impl Args {
                 self.call(entry, &switch.tokens);
                 self.note(switch);
             }
-            "tls_auth" | "local_ips" | "block_ips" | "block_hostnames" | "allow" => self.list(entry)?,
+            "tls_auth" | "local_ips" | "block_ips" | "block_hostnames" | "allow" | "gate" => {
+                self.list(entry)?
+            }
             "search" | "preflight" | "user_agent" | "http_version" | "tls_version" | "dns" | "cookies"
             | "http_debug" => self.option_text(entry).map_err(here)?,
             "reset" => match bare(value) {
@@ -305,6 +324,11 @@ impl Args {
             _ => self.note(text),
         }
         Ok(())
+    }
+
+    /// Sets an option whose text core reads, and which is right or wrong by itself.
+    fn told(&mut self, key: &str, text: &str) -> Result<(), Error> {
+        option(key).map_or(Ok(()), |option| (option.set)(&mut self.options, text))
     }
 
     /// The value of an option that shapes the load, or a stand-in for a constant.
@@ -406,11 +430,28 @@ impl Args {
     }
 }
 
+/// A value of an option as an attribute has it.
+fn example(key: &str) -> &'static str {
+    option(key).map_or("", |option| option.example)
+}
+
 /// Mistakes with the tokens that they are shown at.
 type Mistakes = Vec<(TokenStream, Error)>;
 
 fn one(place: &Expr, error: Error) -> Mistakes {
     vec![(place.to_token_stream(), error)]
+}
+
+/// What to write instead of a number that lacks its `%`, which Rust reads only in quotes.
+fn in_quotes(value: &Expr, number: &str, error: Error) -> Error {
+    match bare(value) {
+        Expr::Lit(literal)
+            if !matches!(literal.lit, syn::Lit::Str(_)) && error.message().ends_with("no `%`") =>
+        {
+            Error::new(error.message()).hint(format!("write `\"{number}%\"` for {number} %"))
+        }
+        _ => error,
+    }
 }
 
 /// What to write instead of half a start, or of a rate with its unit.

@@ -110,6 +110,12 @@ mod values;
 /// | `batch_per_host` | `6` | requests of one batch that are under way at once to one host; 0 for no limit of its own |
 /// | `cookies` | `"vu"` | how long cookies are kept: `iteration`, `vu`, `test` (one jar for all) or `off` |
 /// | `http_debug` | `"headers"` | what is shown of each request and response: `headers` or `full` |
+/// | `compare_duration` | `"10s"` | how long the load of each run takes in a duet, in place of the test's own |
+/// | `runs` | `8` or `"auto"` | how many pairs of runs a duet makes, or how many runs a side has: `auto` or a number |
+/// | `min_effect` | `"5%"` or `0.05` | the smallest change that matters |
+/// | `equivalence` | `"10%"` or `0.1` | how far a metric may have moved and still be called unchanged |
+/// | `alpha` | `"5%"` or `0.05` | the share of false alarms that is accepted |
+/// | `gate` | `["p95", "errors"]` | the metrics that decide: `errors`, `failed_iterations`, `p50`, `p95`, `p99`, `mean`, `endpoint_p95`, `throughput`, `dropped` |
 /// | `reset` | `"make reset-database"`, or `empty_database`: an `async fn()` or `async fn(Setup)` | a shell command, run before each run of the test |
 /// | `setup` | `start_service` | an `async fn()` or `async fn(Setup)`, run once before the load |
 /// | `vu_init` | `log_in` | an `async fn(&mut Vu)` or `async fn(&mut Vu, &T)`, run once by each virtual user before its first iteration |

@@ -161,6 +161,36 @@ pub(crate) fn text(expression: &Expr) -> Result<Value<String>, Error> {
     }
 }
 
+/// Text, or a number as text, or a constant of either. `example` is a value as an attribute has it.
+pub(crate) fn text_or_number(expression: &Expr, example: &str) -> Result<Value<String>, Error> {
+    let known = |text: String| {
+        let literal = LitStr::new(&text, expression.span());
+        Ok(Value::known(text, literal))
+    };
+    // What is behind a number says what it is to the compiler, and nothing here.
+    let digits = |expression: &Expr| match bare(expression) {
+        Expr::Lit(literal) => match &literal.lit {
+            Lit::Int(number) if is_type(number.suffix()) => Some(number.base10_digits().to_owned()),
+            Lit::Float(number) if is_type(number.suffix()) => Some(number.base10_digits().to_owned()),
+            _ => None,
+        },
+        _ => None,
+    };
+    match looks(expression) {
+        Looks::Text(text) => Ok(Value::known(text.value(), text)),
+        Looks::Number(number) => known(digits(expression).unwrap_or(number)),
+        Looks::Negative(number) => known(format!("-{number}")),
+        Looks::OtherLiteral(literal) => Err(Error::new(format!("`{literal}` is neither text nor a number"))
+            .hint(format!("write for example `{example}`"))),
+        Looks::Expression => Ok(Value::constant(expression)),
+    }
+}
+
+/// Whether what is behind the digits of a number is nothing or its type.
+fn is_type(suffix: &str) -> bool {
+    ["", "u8", "u16", "u32", "u64", "usize", "i32", "i64", "f32", "f64"].contains(&suffix)
+}
+
 /// Text that must be written out, because it is needed before anything runs.
 pub(crate) fn literal_text(key: &str, example: &str, expression: &Expr) -> Result<LitStr, Error> {
     let hint = || format!("write for example `{key} = {example}`");

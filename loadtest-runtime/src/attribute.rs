@@ -9,7 +9,7 @@ use std::time::Duration;
 use loadtest_core::Error;
 use loadtest_core::options::{self, Options, Stage};
 use loadtest_core::threshold::Threshold;
-use loadtest_core::units::parse_duration;
+use loadtest_core::units::{format_duration, parse_duration};
 
 /// The keys of one attribute. The first mistake is kept for [`Attribute::finish`].
 #[derive(Debug, Default)]
@@ -59,6 +59,16 @@ macro_rules! keys {
         #[must_use]
         pub fn $key(mut self, value: impl IntoCount) -> Self {
             self.options.http.$key = self.keep(stringify!($key), narrow(value.into_count()));
+            self
+        }
+    };
+    (@ $key:ident text_or_number) => {
+        #[doc = concat!("The key `", stringify!($key), "`.")]
+        #[must_use]
+        pub fn $key(mut self, value: impl IntoText) -> Self {
+            if let Err(error) = self.options.set(stringify!($key), &value.into_text()) {
+                self.mistake.get_or_insert(error);
+            }
             self
         }
     };
@@ -119,6 +129,23 @@ impl Attribute {
         batch_per_host: http_count;
         cookies: text;
         http_debug: text;
+        runs: text_or_number;
+        min_effect: text_or_number;
+        equivalence: text_or_number;
+        alpha: text_or_number;
+        gate: list;
+    }
+
+    /// The key `compare_duration`.
+    #[must_use]
+    pub fn compare_duration(mut self, value: impl IntoDuration) -> Self {
+        // By its text, because the table refuses a time that is none.
+        if let Some(time) = self.keep("compare_duration", value.into_duration())
+            && let Err(error) = self.options.set("compare_duration", &format_duration(time))
+        {
+            self.mistake.get_or_insert(error);
+        }
+        self
     }
 
     /// The key `stages`, as a whole.
@@ -265,6 +292,28 @@ macro_rules! counts {
 
 counts!(u8 u16 u32 u64 usize i8 i16 i32 i64 isize);
 
+/// A value of a key that is text or a number: `"auto"` and `8`, `"5%"` and `0.05`.
+#[diagnostic::on_unimplemented(
+    message = "text or a number is wanted, not `{Self}`",
+    label = "neither text nor a number"
+)]
+pub trait IntoText {
+    /// The text.
+    fn into_text(self) -> String;
+}
+
+macro_rules! texts {
+    ($($value:ty)*) => { $(
+        impl IntoText for $value {
+            fn into_text(self) -> String {
+                self.to_string()
+            }
+        }
+    )* };
+}
+
+texts!(&str u8 u16 u32 u64 usize i8 i16 i32 i64 isize f32 f64);
+
 /// A value of the key `stages`.
 #[diagnostic::on_unimplemented(
     message = "stages are a `&str` such as \"1m:10, 30s:0\" or an array of (duration, target), not `{Self}`",
@@ -379,6 +428,37 @@ mod tests {
         assert_eq!((shown("batch"), shown("cookies")), ("5".to_owned(), "test".to_owned()));
         let wrong = Attribute::new().allow(&["loopback", "http://x"]).finish().expect_err("a URL");
         assert!(wrong.message().starts_with("`allow`: `http://x` is a URL"), "{wrong}");
+    }
+
+    #[test]
+    fn how_it_is_compared_is_read_from_constants() {
+        const PAIRS: u8 = 12;
+        const EFFECT: f64 = 0.03;
+        const SHORT: Duration = Duration::from_secs(20);
+        let options = Attribute::new()
+            .runs(PAIRS)
+            .min_effect(EFFECT)
+            .equivalence("10%")
+            .alpha("1%")
+            .gate(&["p95", "errors"])
+            .compare_duration(SHORT)
+            .finish()
+            .expect("valid");
+        let shown = ["runs", "min_effect", "equivalence", "alpha", "gate", "compare_duration"].map(|name| {
+            let option = options::option(name).expect("known");
+            (option.show)(&options).unwrap_or_default().join(" + ")
+        });
+        assert_eq!(shown, ["12", "3%", "10%", "1%", "p95,errors", "20s"]);
+        let message = |attribute: Attribute| attribute.finish().expect_err("wrong").message().to_owned();
+        assert!(message(Attribute::new().runs(-1)).starts_with("`runs`: `-1` is not a number of runs"));
+        assert!(message(Attribute::new().alpha(5)).starts_with("`alpha`: `5` has no `%`"));
+        assert!(message(Attribute::new().gate(&["p96"])).starts_with("`gate`: no metric `p96`"));
+        assert!(
+            message(Attribute::new().compare_duration(Duration::ZERO)).starts_with("`compare_duration`: ")
+        );
+        assert!(
+            message(Attribute::new().compare_duration("5")).starts_with("`compare_duration`: the duration")
+        );
     }
 
     #[test]

@@ -110,4 +110,16 @@ async fn a_url_instead_of_a_host() {}
 #[load_test(hosts = [("example.org", "localhost")])]
 async fn a_name_that_leads_to_a_name() {}
 
+#[load_test(runs = 0, min_effect = 5, equivalence = "10", alpha = "60%")]
+async fn several_of_a_comparison() {}
+
+#[load_test(runs = "many", alpha = -1, min_effect = true, compare_duration = 10)]
+async fn others_of_a_comparison() {}
+
+#[load_test(gate = ["p95", "throughptu", 3], compare_duration = "0s")]
+async fn metrics_that_are_none() {}
+
+#[load_test(gate = [], runs = 8runs)]
+async fn no_metric_at_all() {}
+
 fn main() {}

@@ -7,7 +7,7 @@ use clap::builder::ValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use loadtest_core::Error;
-use loadtest_core::options::{EXECUTORS, ExecutorKind, OPTIONS, OptionSpec, Options};
+use loadtest_core::options::{EXECUTORS, ExecutorKind, OPTIONS, OptionSpec, Options, Scope};
 
 use super::values;
 use crate::config;
@@ -199,6 +199,52 @@ const SPELLINGS: &[Spelling] = &[
         help: Some("Show each request and response: `headers` if nothing follows, or `=full`"),
         ..PLAIN
     },
+    Spelling {
+        name: "compare_duration",
+        value: "D",
+        help: Some("How long the load of each run takes in a duet, in place of the test's own: 10s, 30s"),
+        more: Some(
+            "Stages keep their proportions. More and shorter runs tell more than fewer and longer ones.",
+        ),
+        ..PLAIN
+    },
+    Spelling {
+        name: "runs",
+        value: "auto|N",
+        help: Some("How many pairs of runs a duet makes, or how many runs a side has"),
+        more: Some("`auto` is as many as the number of metrics that decide needs."),
+        ..PLAIN
+    },
+    Spelling {
+        name: "min_effect",
+        value: "PCT",
+        help: Some("The smallest change that matters: `5%`"),
+        more: Some("A smaller one is never called a regression, however certain it is."),
+        ..PLAIN
+    },
+    Spelling {
+        name: "equivalence",
+        value: "PCT",
+        help: Some("How far a metric may have moved and still be called unchanged: `10%`"),
+        ..PLAIN
+    },
+    Spelling {
+        name: "alpha",
+        value: "PCT",
+        help: Some("The share of false alarms that is accepted: `5%`"),
+        more: Some("Over all tests and metrics of one comparison. A smaller one needs more runs."),
+        ..PLAIN
+    },
+    Spelling {
+        name: "gate",
+        value: "METRIC,..",
+        help: Some("The metrics that decide: `p95,errors`; the others are shown and decide nothing"),
+        more: Some(
+            "Of `errors`, `failed_iterations`, `p50`, `p95`, `p99`, `mean`, `endpoint_p95`, `throughput` and \
+             `dropped`. Fewer need fewer runs for the same certainty.",
+        ),
+        ..PLAIN
+    },
     Spelling { name: "tags", long: Some("tag"), value: "K=V", help: Some("A tag for every sample"), ..PLAIN },
     Spelling {
         name: "env",
@@ -238,8 +284,11 @@ fn arg(option: &'static OptionSpec) -> Arg {
     let spelling = spelling(option);
     let heading = match option.name {
         "thresholds" => "Judging",
-        _ if option.http => "HTTP",
-        _ => "Shaping the load",
+        _ => match option.scope {
+            Scope::Load => "Shaping the load",
+            Scope::Http => "HTTP",
+            Scope::Compare => "Comparing",
+        },
     };
     let is_list = option.adds || option.list || option.name == "stages";
     // Examples are written as in an attribute: times are the quoted ones.

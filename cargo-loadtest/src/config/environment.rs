@@ -10,6 +10,7 @@ use loadtest_core::options::{OPTIONS, OptionSpec, Options};
 use loadtest_core::{Error, suggest};
 
 use super::{file, value};
+use crate::git::ENV_CACHE;
 use crate::store::ENV_STORE;
 
 /// What the variables of this program begin with.
@@ -56,7 +57,7 @@ impl Variables {
         for (name, value) in variables {
             let name = name.to_string_lossy().into_owned();
             read.is_ci |= name == ENV_CI && !value.is_empty() && value != "false";
-            if !name.starts_with(PREFIX) || name == ENV_STORE {
+            if !name.starts_with(PREFIX) || [ENV_STORE, ENV_CACHE].contains(&name.as_str()) {
                 continue;
             }
             if name != ENV_PROFILE && option_of(&name).is_none() {
@@ -96,7 +97,7 @@ fn unknown(name: &str) -> Error {
     if let Some(error) = file::elsewhere(&name[PREFIX.len()..].to_lowercase()) {
         return error.context(name);
     }
-    let others = [ENV_STORE.to_owned(), ENV_PROFILE.to_owned()];
+    let others = [ENV_STORE.to_owned(), ENV_CACHE.to_owned(), ENV_PROFILE.to_owned()];
     let names: Vec<String> = OPTIONS.iter().map(variable).chain(others).collect();
     // Slips are looked for behind what all have in common, and in small letters.
     let short: Vec<String> = names.iter().map(|name| name[PREFIX.len()..].to_lowercase()).collect();
@@ -184,6 +185,22 @@ mod tests {
         }
         assert!(error("LOADTEST_BLACKLIST_IPS", "::1").contains("did you mean `LOADTEST_BLOCK_IPS`?"));
         assert!(error("LOADTEST_BATCH", "0").contains("counts from 1"));
+    }
+
+    #[test]
+    fn how_tests_are_compared_is_read() {
+        let read = read(&[
+            ("LOADTEST_RUNS", "8"),
+            ("LOADTEST_GATE", "p95, errors"),
+            ("LOADTEST_MIN_EFFECT", "3%"),
+            ("LOADTEST_COMPARE_DURATION", "10s"),
+        ]);
+        let compare = read.expect("valid").options.compare;
+        assert_eq!(compare.runs.map(|runs| runs.to_string()).as_deref(), Some("8"));
+        assert_eq!((compare.gate.len(), compare.min_effect), (2, Some(0.03)));
+        assert_eq!(compare.compare_duration, Some(std::time::Duration::from_secs(10)));
+        assert!(error("LOADTEST_ALPHA", "5").starts_with("LOADTEST_ALPHA: `5` has no `%`"));
+        assert!(error("LOADTEST_GATE", "p95,q").starts_with("LOADTEST_GATE: no metric `q` decides"));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use loadtest_core::{Error, suggest};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::service::ServiceSection;
 use super::value;
 
 /// The file's name.
@@ -25,13 +26,15 @@ pub const FILE: &str = "loadtest.toml";
 const ATTRIBUTE_ONLY: &[&str] = &["setup", "teardown", "vu_init", "test", "name", "binaries", "crate"];
 
 /// Keys that will be read one day: said apart, so that nobody looks for a slip of the finger.
-const FUTURE_KEYS: &[&str] = &["service", "compare_duration", "out"];
+const FUTURE_KEYS: &[&str] = &["out"];
 
 /// The settings.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Config {
     /// Directory of runs and baselines, if it is not `.loadtest`. `LOADTEST_STORE` wins over it.
     pub store: Option<PathBuf>,
+    /// The target of tests that do not start it themselves.
+    pub service: Option<ServiceSection>,
     /// What counts without a profile, and below each.
     pub base: Layer,
     /// Profiles by name.
@@ -204,11 +207,15 @@ impl Reader<'_> {
     }
 
     fn config(&self, table: &DeTable<'_>, root: &Path) -> Result<Config, Error> {
-        const KNOWN: &[&str] = &["store", "options", "tests", "profile"];
+        const KNOWN: &[&str] = &["store", "service", "options", "tests", "profile"];
         let mut config = Config::default();
         for (key, span, value) in keys(table) {
             match key {
                 "store" => config.store = Some(root.join(self.path(&span, value)?)),
+                "service" => {
+                    let read = ServiceSection::read(self.table("[service]", value)?, &span);
+                    config.service = Some(read.map_err(|(span, error)| self.at(&span, error))?);
+                }
                 "options" => {
                     config.base.options = self.options(self.table("[options]", value)?, "[options]")?
                 }
@@ -223,6 +230,11 @@ impl Reader<'_> {
                     let error = Error::new(format!("the key `{future}` does not work yet"))
                         .hint(format!("take it out; these work: `{}`", KNOWN.join("`, `")));
                     return Err(self.at(&span, error));
+                }
+                unknown if option(unknown).is_some() => {
+                    let error = Error::new(format!("the option `{unknown}` stands outside of a section"));
+                    let hint = "options of all tests go into [options], those of one into [tests.\"ID\"]";
+                    return Err(self.at(&span, error.hint(hint)));
                 }
                 unknown => return Err(self.unknown(unknown, &span, "", KNOWN)),
             }

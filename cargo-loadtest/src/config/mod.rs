@@ -6,6 +6,7 @@
 
 mod environment;
 mod file;
+mod service;
 mod show;
 mod tiers;
 mod value;
@@ -13,6 +14,7 @@ mod wording;
 
 pub use environment::{ENV_PROFILE, Variables};
 pub use file::{Config, FILE, Layer, Profile, TestSection};
+pub use service::{DEFAULT_READY_TIMEOUT, ServiceSection};
 pub use show::show;
 pub use tiers::{Explained, Origin, Tiers};
 pub(crate) use tiers::{executor_on_the_line, on_the_line};

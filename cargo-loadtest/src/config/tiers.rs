@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
+use loadtest_core::options::compare::CompareSettings;
 use loadtest_core::options::http::{Target, TargetHost};
 use loadtest_core::options::{OPTIONS, OptionSpec, Options, Unclear, Workload};
 use loadtest_core::results::Definition;
@@ -17,6 +18,7 @@ use loadtest_core::{Error, suggest};
 
 use super::environment::{self, Variables};
 use super::file::{Config, FILE, Layer};
+use super::service::ServiceSection;
 use super::{value, wording};
 use crate::cli::{LoadArgs, long_option};
 use crate::discover::LoadTest;
@@ -181,6 +183,11 @@ impl Tiers {
         Tiers::new(config, variables, load).or_exit(ExitCode::Usage)
     }
 
+    /// The target of tests that do not start it themselves, if the file has one.
+    pub fn service(&self) -> Option<&ServiceSection> {
+        self.config.service.as_ref()
+    }
+
     /// Puts places together that have been read.
     ///
     /// # Errors
@@ -271,6 +278,21 @@ impl Tiers {
             Ok(Definition { options: explained.options, workload, ..definition.clone() })
         };
         test.definitions.iter().zip(self.explain_all(test)).map(finished).collect()
+    }
+
+    /// How a test is compared: what all places together say, of all of its scenarios.
+    ///
+    /// # Errors
+    /// If two scenarios contradict each other, with the test's id.
+    pub fn compare(&self, test: &LoadTest) -> Result<CompareSettings, Error> {
+        let explained = self.explain_all(test);
+        let said: Vec<(&str, &Options)> = test
+            .definitions
+            .iter()
+            .zip(&explained)
+            .map(|(definition, explained)| (definition.scenario.as_str(), &explained.options))
+            .collect();
+        CompareSettings::agreed(&said).map_err(|error| error.context(&test.id))
     }
 
     /// Scenarios of a test of whose load a place made another one, as sentences with a hint. What can't run is

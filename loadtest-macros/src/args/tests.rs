@@ -53,17 +53,18 @@ fn the_example_of_every_option_is_read() {
         let args = read(quote!(#name = #value), &mut problems);
         // A key that needs an executor says so; nothing is wrong with its value.
         assert_eq!(problems.count(), usize::from(args.options.executor().is_err()), "{name}");
-        assert_eq!(
-            args.calls.to_string(),
-            quote!(.#name).to_string() + " (" + &calls_with(option.example) + ")"
-        );
+        assert_eq!(args.calls.to_string(), quote!(.#name).to_string() + " (" + &calls_with(option) + ")");
     }
 }
 
 /// A value as the call on `Attribute` has it.
-fn calls_with(example: &str) -> String {
-    let number: Result<u64, _> = example.parse();
-    number.map_or_else(|_| example.to_owned(), |number| format!("{number}u64"))
+fn calls_with(option: &OptionSpec) -> String {
+    match (option.name, option.example.parse::<u64>()) {
+        // It may be text as well, and core reads both from text.
+        ("runs", Ok(number)) => format!("\"{number}\""),
+        (_, Ok(number)) => format!("{number}u64"),
+        (_, Err(_)) => option.example.to_owned(),
+    }
 }
 
 #[test]
@@ -136,4 +137,30 @@ fn http_settings_are_checked_where_they_stand() {
     assert_eq!(mistakes(quote!(tls_version = "1.1", dns = "ttl=5", http_version = 2, max_redirects = -1)), 4);
     assert_eq!(mistakes(quote!(vus = 1, batch = 0)), 1);
     assert_eq!(mistakes(quote!(vus = 1, batch = BATCH)), 0);
+}
+
+#[test]
+fn how_a_test_is_compared_is_text_or_a_number() {
+    let args = right(quote!(
+        runs = 8u32,
+        min_effect = 0.03,
+        equivalence = "12%",
+        alpha = ALPHA,
+        gate = ["p95", MORE]
+    ));
+    let expected =
+        quote!(.runs("8").min_effect("0.03").equivalence("12%").alpha(ALPHA).gate(&["p95", MORE,]));
+    assert_eq!(args.calls.to_string(), expected.to_string());
+    assert_eq!(args.constants.len(), 2);
+    assert_eq!(args.options.compare.min_effect, Some(0.03));
+    assert_eq!(
+        mistakes(quote!(
+            runs = 0,
+            min_effect = 5,
+            alpha = -0.1,
+            gate = ["p96", "q"],
+            compare_duration = "0s"
+        )),
+        6
+    );
 }

@@ -5,6 +5,7 @@
 //! command line), and [`Workload`], what all of them together mean. Options are not checked against
 //! each other until [`Options::resolve`].
 
+pub mod compare;
 mod executors;
 pub mod http;
 mod keys;
@@ -21,7 +22,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::executors::{EXECUTORS, ExecutorKind, ExecutorSpec};
-pub use self::keys::{OPTIONS, OptionSpec, option};
+pub use self::keys::{OPTIONS, OptionSpec, Scope, option};
 pub use self::workload::{Search, Shape, Workload};
 use crate::Error;
 use crate::threshold::Threshold;
@@ -152,6 +153,9 @@ pub struct Options {
     /// What HTTP requests have in common; the same in all scenarios of a test.
     #[serde(skip_serializing_if = "http::HttpSettings::is_empty")]
     pub http: http::HttpSettings,
+    /// How it is compared with a baseline; the same in all scenarios of a test.
+    #[serde(skip_serializing_if = "compare::CompareSettings::is_empty")]
+    pub compare: compare::CompareSettings,
     /// What must answer before any load: an `http://` URL, or a path of the service that `setup` started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preflight: Option<String>,

@@ -267,7 +267,8 @@ mod tests {
             let laid = HttpOptions::default().with(&settings(&[pair])).expect("usable");
             assert_ne!(format!("{laid:?}"), before, "{}", pair.0);
         }
-        let known = loadtest_core::options::OPTIONS.iter().filter(|option| option.http);
+        let known = loadtest_core::options::OPTIONS.iter();
+        let known = known.filter(|option| option.scope == loadtest_core::options::Scope::Http);
         assert_eq!(known.map(|option| option.name).collect::<Vec<_>>(), pairs.map(|(name, _)| name));
         // What is not said stays as it was.
         let set = HttpOptions { max_redirects: 1, batch: 9, ..HttpOptions::default() };

@@ -21,7 +21,13 @@ fn the_store_is_relative_to_the_workspace() {
 #[test]
 fn nothing_is_silently_ignored() {
     assert!(error("stoer = \"runs\"").contains("line 1: unknown key `stoer`\nhint: did you mean `store`?"));
-    assert!(error("[service]\nstart = \"x\"").contains("does not work yet"));
+    assert!(error("out = \"x\"").contains("does not work yet"));
+    let text = error("\ncompare_duration = \"10s\"");
+    assert!(
+        text.contains("line 2: the option `compare_duration` stands outside of a section\nhint: "),
+        "{text}"
+    );
+    assert!(text.contains("go into [options]"), "{text}");
     assert!(error("store = 7").contains("not a path"));
     assert!(error("store = ").contains("not valid TOML"));
     let text = error("store = \"x\"\n\n[profile.ci.options]\nvsu = 3\n");
@@ -142,6 +148,35 @@ fn http_settings_are_switches_lists_and_tables() {
         ("hosts = { \"a.example\" = true }", "a table with a value of type boolean means nothing here"),
         ("blacklistIPs = [\"::1\"]", "did you mean `block_ips`?"),
         ("batch = 0", "counts from 1"),
+    ] {
+        let told = error(&format!("[options]\n{text}"));
+        assert!(told.contains("line 2: ") && told.contains(message), "{told}");
+    }
+}
+
+#[test]
+fn how_tests_are_compared_is_read_from_numbers_texts_and_arrays() {
+    use loadtest_core::options::compare::{GateMetric, Runs};
+
+    let config = config(
+        "[options]\nruns = \"auto\"\nmin_effect = 0.03\nequivalence = \"12%\"\nalpha = \"1%\"\ncompare_duration = \"10s\"\n\
+         [tests.\"shop/*\"]\nruns = 12\ngate = [\"p95\", \"endpoint-p95\"]\n[tests.x]\ngate = \"errors\"\n",
+    );
+    let all = &config.base.options.compare;
+    assert_eq!((all.runs, all.min_effect, all.equivalence), (Some(Runs::Auto), Some(0.03), Some(0.12)));
+    assert_eq!((all.alpha, all.compare_duration), (Some(0.01), Some(Duration::from_secs(10))));
+    let own: Vec<_> = config.base.tests.iter().map(|section| section.options.compare.clone()).collect();
+    assert_eq!((own[0].runs, own[1].runs), (Some(Runs::Exactly(12)), None));
+    assert_eq!(own[0].gate, [GateMetric::P95, GateMetric::EndpointP95]);
+    assert_eq!(own[1].gate, [GateMetric::Errors]);
+    for (text, message) in [
+        ("runs = \"many\"", "`many` is not a number of runs"),
+        ("runs = -1", "`-1` is not a number of runs"),
+        ("min_effect = 5", "write `5%` for 5 %"),
+        ("alpha = true", "write for example alpha = \"5%\""),
+        ("gate = [\"p96\"]", "no metric `p96` decides"),
+        ("gate = []", "the list is empty"),
+        ("compare_duration = 10", "a number without a unit"),
     ] {
         let told = error(&format!("[options]\n{text}"));
         assert!(told.contains("line 2: ") && told.contains(message), "{told}");

@@ -273,3 +273,36 @@ fn each_certificate_and_each_host_has_its_place() {
     );
     assert_eq!(rows("hosts"), ["a.example=127.0.0.1 by loadtest.toml [options]", "b.example=::1 by --hosts"]);
 }
+
+#[test]
+fn how_a_test_is_compared_is_what_all_places_say_of_all_its_scenarios() {
+    use loadtest_core::options::compare::{GateMetric, Runs};
+
+    let mut test = load_test("tests::buy");
+    test.definitions[0].options = options("vus=3\nduration=5s\nruns=6\nmin_effect=3%\ngate=p95,errors");
+    let mut second = test.definitions[0].clone();
+    second.scenario = "browse".to_owned();
+    second.options = options("vus=3\nduration=5s\nequivalence=12%");
+    test.definitions.push(second);
+    let attribute = tiers("", &[], "").compare(&test).expect("they agree");
+    assert_eq!((attribute.runs, attribute.min_effect), (Some(Runs::Exactly(6)), Some(0.03)));
+    assert_eq!((attribute.equivalence, attribute.gate.len()), (Some(0.12), 2));
+    let file = "[options]\nruns = 7\nalpha = \"1%\"\n[tests.\"shop/*\"]\nruns = 8\ngate = [\"p99\"]";
+    let file_alone = tiers(file, &[], "").compare(&test).expect("they agree");
+    assert_eq!((file_alone.runs, file_alone.alpha), (Some(Runs::Exactly(8)), Some(0.01)));
+    assert_eq!(file_alone.gate, [GateMetric::P99], "a list is replaced as a whole");
+    let all = tiers(file, &[("LOADTEST_RUNS", "9"), ("LOADTEST_ALPHA", "2%")], "--runs auto");
+    let all = all.compare(&test).expect("they agree");
+    assert_eq!((all.runs, all.alpha), (Some(Runs::Auto), Some(0.02)));
+    let apart = "[tests.\"shop/lib/tests::buy\".scenarios.browse]\nruns = 5";
+    let error = tiers(apart, &[], "").compare(&test).expect_err("they contradict each other").to_string();
+    assert!(error.starts_with("shop/lib/tests::buy: `runs` is for the whole test"), "{error}");
+    assert!(error.contains("`buy` says 6 and `browse` says 5"), "{error}");
+}
+
+#[test]
+fn the_service_is_the_files() {
+    assert_eq!(tiers("", &[], "").service(), None);
+    let tiers = tiers("[service]\nstart = \"./serve\"", &[], "");
+    assert_eq!(tiers.service().map(|section| section.start.as_str()), Some("./serve"));
+}

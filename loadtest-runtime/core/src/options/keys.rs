@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::compare::{CompareSettings, gates, lasting, share, shown_share, significance};
 use super::http::{HostPattern, HttpSettings};
 use super::{Options, parse_stages};
 use crate::units::{format_duration, parse_duration};
@@ -33,8 +34,8 @@ pub struct OptionSpec {
     pub list: bool,
     /// What it means on the command line without a value: `true` of what is true or false.
     pub bare: Option<&'static str>,
-    /// Whether it is about HTTP requests, and so the same in all scenarios of a test.
-    pub http: bool,
+    /// What it is about, and so whether the scenarios of a test agree on it.
+    pub scope: Scope,
     /// Reads it from text: one threshold, one `key=value`.
     pub set: fn(&mut Options, &str) -> Result<(), Error>,
     /// Its value as text that [`OptionSpec::set`] reads again, an element for each that was added; `None` if
@@ -44,6 +45,17 @@ pub struct OptionSpec {
     pub(super) clear: fn(&mut Options),
     /// Lays a higher place's value over this one.
     pub(super) take: fn(&mut Options, &Options),
+}
+
+/// What an option is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The load of one scenario, and how it is judged.
+    Load,
+    /// HTTP requests: the same in all scenarios of a test.
+    Http,
+    /// Comparisons with a baseline: the same in all scenarios of a test.
+    Compare,
 }
 
 /// The row of an option.
@@ -72,23 +84,39 @@ impl HttpSettings {
     /// # Errors
     /// Names the two that contradict each other, and the setting.
     pub fn agreed<'a>(scenarios: &[(&'a str, &'a Options)]) -> Result<HttpSettings, Error> {
-        let mut agreed = Options::default();
-        for option in OPTIONS.iter().filter(|option| option.http) {
-            let mut said = scenarios
-                .iter()
-                .filter_map(|(name, options)| Some((*name, *options, (option.show)(options)?.join(", "))));
-            let Some((first, options, value)) = said.next() else { continue };
-            (option.take)(&mut agreed, options);
-            if let Some((other, _, instead)) = said.find(|(_, _, instead)| *instead != value) {
-                return Err(Error::new(format!(
-                    "`{}` is for the whole test, but the scenario `{first}` says {value} and `{other}` says {instead}",
-                    option.name
-                ))
-                .hint("say it in one of them, or the same in both"));
-            }
-        }
-        Ok(agreed.http)
+        agreed(Scope::Http, scenarios).map(|options| options.http)
     }
+}
+
+impl CompareSettings {
+    /// What the options of scenarios, each with its name, say together: a test is compared as a whole. A scenario
+    /// that says nothing of a setting agrees.
+    ///
+    /// # Errors
+    /// Names the two that contradict each other, and the setting.
+    pub fn agreed<'a>(scenarios: &[(&'a str, &'a Options)]) -> Result<CompareSettings, Error> {
+        agreed(Scope::Compare, scenarios).map(|options| options.compare)
+    }
+}
+
+/// The options of one scope, as all scenarios of a test have them.
+fn agreed(scope: Scope, scenarios: &[(&str, &Options)]) -> Result<Options, Error> {
+    let mut agreed = Options::default();
+    for option in OPTIONS.iter().filter(|option| option.scope == scope) {
+        let mut said = scenarios
+            .iter()
+            .filter_map(|(name, options)| Some((*name, *options, (option.show)(options)?.join(", "))));
+        let Some((first, options, value)) = said.next() else { continue };
+        (option.take)(&mut agreed, options);
+        if let Some((other, _, instead)) = said.find(|(_, _, instead)| *instead != value) {
+            return Err(Error::new(format!(
+                "`{}` is for the whole test, but the scenario `{first}` says {value} and `{other}` says {instead}",
+                option.name
+            ))
+            .hint("say it in one of them, or the same in both"));
+        }
+    }
+    Ok(agreed)
 }
 
 /// A row of one value: `row!(field, kind, flags, about, example)`.
@@ -104,7 +132,7 @@ macro_rules! row {
             adds: false,
             list: false,
             bare: None,
-            http: false,
+            scope: Scope::Load,
             set: |options, text| {
                 options.$field = Some($read(text)?);
                 Ok(())
@@ -133,7 +161,7 @@ macro_rules! pairs {
             adds: true,
             list: false,
             bare: None,
-            http: false,
+            scope: Scope::Load,
             set: |options, text| {
                 let (key, value) = pair(text)?;
                 options.$field.insert(key, value);
@@ -146,53 +174,77 @@ macro_rules! pairs {
     };
 }
 
-/// A row about HTTP requests: one value, perhaps with what it is on the command line without one, a list that a
-/// higher place replaces, or values that it adds to.
-macro_rules! http {
-    ($field:ident: $read:expr, $about:literal, $example:literal) => {
-        http!($field: $read, bare None, $about, $example)
+/// A row about the whole test, of one part of [`Options`]: one value, perhaps with how it is shown or what it is on
+/// the command line without one, or a list that a higher place replaces.
+macro_rules! part {
+    ($part:ident.$field:ident: $read:expr, $about:literal, $example:literal) => {
+        part!($part.$field: $read, to_text, bare None, $about, $example)
     };
-    ($field:ident: $read:expr, bare $bare:expr, $about:literal, $example:literal) => {
+    ($part:ident.$field:ident: $read:expr, bare $bare:expr, $about:literal, $example:literal) => {
+        part!($part.$field: $read, to_text, bare $bare, $about, $example)
+    };
+    ($part:ident.$field:ident: $read:expr, shown $show:expr, $about:literal, $example:literal) => {
+        part!($part.$field: $read, $show, bare None, $about, $example)
+    };
+    ($part:ident.$field:ident: $read:expr, $show:expr, bare $bare:expr, $about:literal, $example:literal) => {
         OptionSpec {
             bare: $bare,
             set: |options, text| {
-                options.http.$field = Some($read(text)?);
+                options.$part.$field = Some($read(text)?);
                 Ok(())
             },
-            show: |options| options.http.$field.as_ref().map(|value| vec![to_text(value)]),
-            clear: |options| options.http.$field = None,
+            show: |options| options.$part.$field.as_ref().map(|value| vec![$show(value)]),
+            clear: |options| options.$part.$field = None,
             take: |options, higher| {
-                if higher.http.$field.is_some() {
-                    options.http.$field.clone_from(&higher.http.$field);
+                if higher.$part.$field.is_some() {
+                    options.$part.$field.clone_from(&higher.$part.$field);
                 }
             },
-            ..http_row(stringify!($field), $about, $example)
+            ..part_row(scope!($part), stringify!($field), $about, $example)
         }
     };
-    ($field:ident: list of $read:expr, $about:literal, $example:literal) => {
+    ($part:ident.$field:ident: values of $read:expr, $about:literal, $example:literal) => {
         OptionSpec {
             list: true,
             set: |options, text| {
-                options.http.$field = list(text, $read)?;
+                options.$part.$field = $read(text)?;
                 Ok(())
             },
             show: |options| {
-                let texts: Vec<String> = options.http.$field.iter().map(to_text).collect();
+                let texts: Vec<String> = options.$part.$field.iter().map(to_text).collect();
                 Some(vec![texts.join(",")]).filter(|_| !texts.is_empty())
             },
-            clear: |options| options.http.$field.clear(),
+            clear: |options| options.$part.$field.clear(),
             take: |options, higher| {
-                if !higher.http.$field.is_empty() {
-                    options.http.$field.clone_from(&higher.http.$field);
+                if !higher.$part.$field.is_empty() {
+                    options.$part.$field.clone_from(&higher.$part.$field);
                 }
             },
-            ..http_row(stringify!($field), $about, $example)
+            ..part_row(scope!($part), stringify!($field), $about, $example)
         }
+    };
+    ($part:ident.$field:ident: list of $read:expr, $about:literal, $example:literal) => {
+        part!($part.$field: values of |text| list(text, $read), $about, $example)
     };
 }
 
-/// What rows about HTTP requests have in common; what they do is the row's own.
-const fn http_row(name: &'static str, about: &'static str, example: &'static str) -> OptionSpec {
+/// The scope of a part of [`Options`].
+macro_rules! scope {
+    (http) => {
+        Scope::Http
+    };
+    (compare) => {
+        Scope::Compare
+    };
+}
+
+/// What rows of a part have in common; what they do is the row's own.
+const fn part_row(
+    scope: Scope,
+    name: &'static str,
+    about: &'static str,
+    example: &'static str,
+) -> OptionSpec {
     OptionSpec {
         name,
         about,
@@ -203,7 +255,7 @@ const fn http_row(name: &'static str, about: &'static str, example: &'static str
         adds: false,
         list: false,
         bare: None,
-        http: true,
+        scope,
         set: |_, _| Ok(()),
         show: |_| None,
         clear: |_| (),
@@ -261,7 +313,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         adds: true,
         list: false,
         bare: None,
-        http: false,
+        scope: Scope::Load,
         set: |options, text| {
             options.thresholds.push(text.parse()?);
             Ok(())
@@ -279,14 +331,14 @@ pub const OPTIONS: &[OptionSpec] = &[
     },
     pairs!(tags: "tags of every sample", "[(\"team\", \"sales\")]"),
     pairs!(env: "values for `vu.env(..)`; `-e` goes before them", "[(\"REGION\", \"eu\")]"),
-    http!(user_agent: user_agent, "the `User-Agent` of requests that have none of their own", "\"shop-tests/1.0\""),
-    http!(max_redirects: count32, "how many redirects are followed", "10"),
-    http!(discard_response_bodies: switch, bare TRUE, "whether bodies are read and thrown away", "true"),
-    http!(insecure_skip_tls_verify: switch, bare TRUE, "whether any certificate of a server will do", "true"),
-    http!(no_connection_reuse: switch, bare TRUE, "whether each request has a connection of its own", "true"),
-    http!(no_vu_connection_reuse: switch, bare TRUE, "whether virtual users close their connections after each iteration", "true"),
-    http!(http_version: str::parse, "which HTTP is spoken: `auto`, `1.1` or `2`", "\"1.1\""),
-    http!(tls_version: str::parse, "which TLS is spoken: `1.2`, `1.3` or `1.2-1.3`", "\"1.3\""),
+    part!(http.user_agent: user_agent, "the `User-Agent` of requests that have none of their own", "\"shop-tests/1.0\""),
+    part!(http.max_redirects: count32, "how many redirects are followed", "10"),
+    part!(http.discard_response_bodies: switch, bare TRUE, "whether bodies are read and thrown away", "true"),
+    part!(http.insecure_skip_tls_verify: switch, bare TRUE, "whether any certificate of a server will do", "true"),
+    part!(http.no_connection_reuse: switch, bare TRUE, "whether each request has a connection of its own", "true"),
+    part!(http.no_vu_connection_reuse: switch, bare TRUE, "whether virtual users close their connections after each iteration", "true"),
+    part!(http.http_version: str::parse, "which HTTP is spoken: `auto`, `1.1` or `2`", "\"1.1\""),
+    part!(http.tls_version: str::parse, "which TLS is spoken: `1.2`, `1.3` or `1.2-1.3`", "\"1.3\""),
     OptionSpec {
         adds: true,
         set: |options, text| {
@@ -305,7 +357,8 @@ pub const OPTIONS: &[OptionSpec] = &[
             let new = below.into_iter().filter(|certificate| !higher.http.tls_auth.contains(certificate));
             options.http.tls_auth.extend(new);
         },
-        ..http_row(
+        ..part_row(
+            Scope::Http,
             "tls_auth",
             "client certificates, CERTIFICATE:KEY in PEM files, then perhaps ` for ` and the hosts they are for",
             "[\"client.pem:client.key for *.example.org\"]",
@@ -324,21 +377,28 @@ pub const OPTIONS: &[OptionSpec] = &[
         show: |options| shown(options.http.hosts.iter().map(|(name, address)| format!("{name}={address}"))),
         clear: |options| options.http.hosts.clear(),
         take: |options, higher| options.http.hosts.extend(higher.http.hosts.clone()),
-        ..http_row(
+        ..part_row(
+            Scope::Http,
             "hosts",
             "where names lead, before any resolver is asked; `*.example.org` is each name below it",
             "[(\"example.org\", \"127.0.0.1:8080\")]",
         )
     },
-    http!(dns: str::parse, "how names are resolved: `ttl`, `select` (`first`, `random`, `roundRobin`) and `policy` (`preferIPv4`, `preferIPv6`, `onlyIPv4`, `onlyIPv6`, `any`)", "\"ttl=5m,select=random,policy=preferIPv4\""),
-    http!(local_ips: list of str::parse, "the local addresses that connections go out from, in turn by virtual user", "[\"10.0.0.1-10.0.0.9\"]"),
-    http!(block_ips: list of str::parse, "addresses that nothing is sent to", "[\"10.0.0.0/8\"]"),
-    http!(block_hostnames: list of blocked_name, "names that nothing is sent to", "[\"*.example.org\"]"),
-    http!(allow: list of str::parse, "what requests may go to, and nothing else: `loopback`, addresses, names, each perhaps with a port; `*` for anything", "[\"loopback\", \"staging.example.org:443\"]"),
-    http!(batch: count32, "requests of one batch that are under way at once", "20"),
-    http!(batch_per_host: count32, "requests of one batch that are under way at once to one host; 0 for no limit of its own", "6"),
-    http!(cookies: str::parse, "how long cookies are kept: `iteration`, `vu`, `test` (one jar for all) or `off`", "\"vu\""),
-    http!(http_debug: str::parse, bare Some("headers"), "what is shown of each request and response: `headers` or `full`", "\"headers\""),
+    part!(http.dns: str::parse, "how names are resolved: `ttl`, `select` (`first`, `random`, `roundRobin`) and `policy` (`preferIPv4`, `preferIPv6`, `onlyIPv4`, `onlyIPv6`, `any`)", "\"ttl=5m,select=random,policy=preferIPv4\""),
+    part!(http.local_ips: list of str::parse, "the local addresses that connections go out from, in turn by virtual user", "[\"10.0.0.1-10.0.0.9\"]"),
+    part!(http.block_ips: list of str::parse, "addresses that nothing is sent to", "[\"10.0.0.0/8\"]"),
+    part!(http.block_hostnames: list of blocked_name, "names that nothing is sent to", "[\"*.example.org\"]"),
+    part!(http.allow: list of str::parse, "what requests may go to, and nothing else: `loopback`, addresses, names, each perhaps with a port; `*` for anything", "[\"loopback\", \"staging.example.org:443\"]"),
+    part!(http.batch: count32, "requests of one batch that are under way at once", "20"),
+    part!(http.batch_per_host: count32, "requests of one batch that are under way at once to one host; 0 for no limit of its own", "6"),
+    part!(http.cookies: str::parse, "how long cookies are kept: `iteration`, `vu`, `test` (one jar for all) or `off`", "\"vu\""),
+    part!(http.http_debug: str::parse, bare Some("headers"), "what is shown of each request and response: `headers` or `full`", "\"headers\""),
+    part!(compare.compare_duration: lasting, shown time, "how long the load of each run takes in a duet, in place of the test's own", "\"10s\""),
+    part!(compare.runs: str::parse, "how many pairs of runs a duet makes, or how many runs a side has: `auto` or a number", "8"),
+    part!(compare.min_effect: share, shown shown_share, "the smallest change that matters", "\"5%\""),
+    part!(compare.equivalence: share, shown shown_share, "how far a metric may have moved and still be called unchanged", "\"10%\""),
+    part!(compare.alpha: significance, shown shown_share, "the share of false alarms that is accepted", "\"5%\""),
+    part!(compare.gate: values of gates, "the metrics that decide: `errors`, `failed_iterations`, `p50`, `p95`, `p99`, `mean`, `endpoint_p95`, `throughput`, `dropped`", "[\"p95\", \"errors\"]"),
 ];
 
 const TRUE: Option<&str> = Some("true");
@@ -390,7 +450,7 @@ fn switch(text: &str) -> Result<bool, Error> {
 }
 
 /// Values with commas between them, at least one.
-fn list<T>(text: &str, read: impl Fn(&str) -> Result<T, Error>) -> Result<Vec<T>, Error> {
+pub(super) fn list<T>(text: &str, read: impl Fn(&str) -> Result<T, Error>) -> Result<Vec<T>, Error> {
     if text.trim().is_empty() {
         return Err(Error::new("the list is empty").hint("leave it out, or write at least one value"));
     }

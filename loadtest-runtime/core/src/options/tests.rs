@@ -159,6 +159,9 @@ fn every_option_is_read_and_shown_alike_and_laid_over_another() {
             "tls_version" => "1.2-1.3",
             "cookies" => "vu",
             "http_debug" => "full",
+            "compare_duration" => "5s",
+            "min_effect" | "equivalence" | "alpha" => "7.5%",
+            "gate" => "p95,errors,endpoint_p95",
             _ if option.bare == Some("true") => "false",
             name if name.contains("duration") || name.ends_with("time") || name.starts_with("graceful") => {
                 "5s"
