@@ -11,6 +11,9 @@ pub(super) fn command(args: &TargetArgs, subcommand: &str) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
     command.arg(subcommand).stdin(Stdio::null()).stdout(Stdio::piped());
+    if let Some(directory) = &args.directory {
+        command.current_dir(directory);
+    }
     if let Some(path) = &args.manifest_path {
         command.arg("--manifest-path").arg(path);
     }

@@ -13,8 +13,10 @@ use loadtest_core::{Error, suggest};
 
 use super::cargo;
 use super::cargo_config::CargoConfig;
+use super::changed::changed_packages;
 use crate::cli::TargetArgs;
 use crate::failure::{Failure, OrExit};
+use crate::git::Repository;
 use crate::verdict::ExitCode;
 
 /// The package whose dependents can have load tests.
@@ -43,10 +45,17 @@ impl Workspace {
             _ => PathBuf::from("."),
         };
         // Cargo looks for its configuration from the current directory upwards, whatever the manifest.
-        let current = std::env::current_dir().context("there is no current directory")?;
+        let current = match &args.directory {
+            Some(directory) => directory.clone(),
+            None => std::env::current_dir().context("there is no current directory")?,
+        };
         let config = CargoConfig::load(&current, &host)?;
         let metadata = metadata(args, &host)?;
-        let selected = select(&metadata, args).or_exit(ExitCode::Usage)?;
+        let mut selected = select(&metadata, args).or_exit(ExitCode::Usage)?;
+        if let Some(since) = &args.changed_since {
+            let changed = changed_since(&metadata, since)?;
+            selected.retain(|id| changed.contains(id));
+        }
         let dependents = dependents(&metadata, &selected);
         let target_directory = match &args.target_dir {
             Some(directory) => std::path::absolute(directory).context("--target-dir is no path")?,
@@ -152,6 +161,24 @@ fn metadata(args: &TargetArgs, host: &str) -> Result<Metadata, Failure> {
     serde_json::from_slice(&output.stdout)
         .context("cargo metadata said something strange")
         .or_exit(ExitCode::Internal)
+}
+
+/// The packages that changed since a revision, and those that depend on them.
+fn changed_since(metadata: &Metadata, since: &str) -> Result<BTreeSet<PackageId>, Failure> {
+    let root = metadata.workspace_root.as_std_path();
+    let Some(repository) = Repository::find(root) else {
+        let message = format!("--changed-since {since}: {} is in no git repository", root.display());
+        return Err(Failure::new(ExitCode::Usage, message));
+    };
+    let files = repository
+        .changed_files(since)
+        .with_context(|| format!("--changed-since {since}"))
+        .or_exit(ExitCode::Usage)?;
+    let changed = changed_packages(metadata, repository.root(), &files);
+    if let Some(file) = &changed.everything {
+        eprintln!("note: {file} changed, which concerns every package");
+    }
+    Ok(changed.packages)
 }
 
 fn select(metadata: &Metadata, args: &TargetArgs) -> Result<Vec<PackageId>, Error> {

@@ -8,6 +8,7 @@
 mod build;
 mod cargo;
 mod cargo_config;
+mod changed;
 mod environment;
 mod metadata;
 mod scan;
@@ -22,6 +23,7 @@ use crate::failure::{Failure, OrExit};
 use crate::launch::{self, TestBinary};
 use crate::verdict::ExitCode;
 
+pub use changed::{Changed, changed_packages};
 pub use metadata::Workspace;
 
 /// A load test: one or more functions of one test binary that run together.
