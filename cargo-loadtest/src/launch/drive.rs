@@ -18,6 +18,7 @@ use super::limit::LineLimit;
 use super::partial::Partial;
 use super::session::{Limits, Link, Step};
 use super::signals::Watch;
+use super::witness::Witness;
 use super::{Connection, LaunchSpec, Launched, Signals};
 use crate::control::{Running, Server, Tracker};
 use crate::live::{LiveView, Stream};
@@ -41,6 +42,7 @@ pub(super) fn drive(
     let teardowns = u32::try_from(spec.definitions.len()).unwrap_or(u32::MAX).max(1);
     let limits = Limits { stop: limits.stop.saturating_mul(teardowns), ..limits };
     let drive = Drive {
+        witness: Witness::new(link.pid(), spec.pin),
         link,
         live,
         limits,
@@ -80,6 +82,7 @@ struct Drive<'a> {
     /// Until it is sent.
     request: Option<Request>,
     services: Vec<ServiceInfo>,
+    witness: Witness,
     started_at: Option<String>,
     phase: Phase,
     started: Instant,
@@ -150,6 +153,7 @@ impl Drive<'_> {
             FromTest::State { phase } => self.enter(phase),
             FromTest::Service(service) => {
                 self.live.service(&service);
+                self.witness.meet(&service);
                 self.services.push(service);
             }
             FromTest::Ready if self.ready.is_some() => return out_of_order("was ready twice"),
@@ -178,6 +182,8 @@ impl Drive<'_> {
     /// Starts the load. A test that was asked to stop is let go too: it ends at once, and only so does its
     /// teardown undo what its setup did.
     fn go(&mut self) {
+        // Now every service is there with all its threads, and nothing is measured yet.
+        self.witness.testify();
         // What setup printed is not limited, and what comes after `go` is.
         let live = &mut *self.live;
         self.link.settle(&mut |stream, line| live.output(stream, line));
@@ -340,7 +346,9 @@ impl Drive<'_> {
         if let Some(notice) = self.lines.rest(Instant::now()) {
             self.live.output(Stream::Err, &notice);
         }
-        Launched { outcome, services: self.services, started_at: self.started_at }
+        let (executables, pinned) = self.witness.into_findings();
+        let (services, started_at) = (self.services, self.started_at);
+        Launched { outcome, services, started_at, executables, pinned }
     }
 }
 

@@ -15,8 +15,10 @@ use loadtest_core::wire;
 
 use crate::control::Server;
 use crate::live::LiveView;
+use crate::machine::CoreSplit;
 
 mod drive;
+mod group;
 mod handshake;
 mod limit;
 mod list;
@@ -27,9 +29,14 @@ mod session;
 mod signals;
 #[cfg(test)]
 mod tests;
+mod witness;
 
+pub use crate::machine::RunningExecutable;
+pub(crate) use group::Group;
+pub(crate) use process::describe;
 pub use signals::Signals;
 pub(crate) use signals::interrupted;
+pub use witness::Pinned;
 
 use handshake::Door;
 use process::TestProcess;
@@ -82,6 +89,10 @@ pub struct LaunchSpec<'a> {
     pub intervals: PathBuf,
     /// What others may control it by.
     pub control: Option<&'a Server>,
+    /// The cores of the test process, and those of the services that it starts; `None`: all, for both.
+    pub pin: Option<CoreSplit>,
+    /// Environment variables of the test process, which win over those of the binary.
+    pub env: Vec<(OsString, OsString)>,
 }
 
 /// What came of a test.
@@ -94,6 +105,11 @@ pub struct Launched {
     pub services: Vec<ServiceInfo>,
     /// When the load began, RFC 3339 in UTC with milliseconds; `None` if it never did.
     pub started_at: Option<String>,
+    /// What ran as the services that it started as processes, looked at just before the load began. A process
+    /// that is not a descendant of the test process is not listed, and on systems that don't tell none is.
+    pub executables: Vec<RunningExecutable>,
+    /// Where generator and services ran, if they were to be apart.
+    pub pinned: Option<Pinned>,
 }
 
 /// Asks a test binary for its load tests.
@@ -102,7 +118,7 @@ pub struct Launched {
 /// If it can't be started, ends or stays silent for 30 seconds without having answered, speaks no common
 /// version, or a signal came: never an empty listing instead.
 pub fn list(binary: &TestBinary) -> anyhow::Result<Listing> {
-    let link = start(binary)?;
+    let link = start(binary, &[], None)?;
     list::list(link, &binary.executable, &interrupted, Limits::PRODUCT)
 }
 
@@ -113,23 +129,32 @@ pub fn list(binary: &TestBinary) -> anyhow::Result<Listing> {
 /// gives [`End::Crashed`] with how it died and its last output. The whole process group is dead when this
 /// returns, also by error or panic.
 ///
+/// With [`LaunchSpec::pin`] the generator's CPU is a share of its cores alone: the test process has as many
+/// workers as cores that it may use, unless `--workers` says otherwise.
+///
 /// [`End::Interrupted`]: loadtest_core::results::End::Interrupted
 /// [`End::Crashed`]: loadtest_core::results::End::Crashed
 ///
 /// # Errors
-/// If it can't be started, speaks no common version, or the intervals can't be written.
+/// If it can't be started, not on its cores, speaks no common version, or the intervals can't be written. A
+/// service that can't be moved to its cores is no error, but told by [`Launched::pinned`].
 pub fn run(spec: LaunchSpec<'_>, live: &mut dyn LiveView, signals: &Signals) -> anyhow::Result<Launched> {
-    let link = start(spec.binary)?;
+    let cores = spec.pin.as_ref().map(|split| split.generator.as_slice());
+    let link = start(spec.binary, &spec.env, cores)?;
     live.begin(spec.id, spec.definitions);
     let launched = drive::drive(link, spec, live, signals, Limits::PRODUCT);
     live.end();
     launched
 }
 
-fn start(binary: &TestBinary) -> anyhow::Result<Connection> {
+fn start(
+    binary: &TestBinary,
+    env: &[(OsString, OsString)],
+    cores: Option<&[usize]>,
+) -> anyhow::Result<Connection> {
     let (sender, events) = mpsc::sync_channel::<Event>(QUEUE);
     let door = Door::open(sender.clone())?;
-    let child = TestProcess::spawn(binary, &door, &sender)?;
+    let child = TestProcess::spawn(binary, env, cores, &door, &sender)?;
     let link = Link::new(events, Box::new(child), &binary.entry, Limits::PRODUCT);
     Ok(Connection { link, _door: door })
 }

@@ -4,24 +4,29 @@
 //! The main type is [`TestProcess`]; sessions see it as [`Child`], so that they can be tried without one.
 //! Nothing here knows frames.
 
+use std::ffi::OsString;
 use std::io;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{self, Command, ExitStatus, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::SyncSender;
 use std::thread;
 
 use anyhow::Context;
 use loadtest_core::wire::{ENV_ADDR, ENV_TOKEN};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
+use super::TestBinary;
+use super::group::Group;
 use super::handshake::Door;
 use super::output::read_lines;
 use super::session::Event;
-use super::{TestBinary, signals};
 use crate::live::Stream;
 
 /// What a session does to the process at its other end.
 pub(super) trait Child: Send {
+    /// Its number, if it is a process.
+    fn pid(&self) -> Option<u32>;
+
     /// Kills it and everything that it started, and says how it ended. The status is that of its own end
     /// if it had ended before.
     fn finish(&mut self) -> Option<ExitStatus>;
@@ -30,24 +35,26 @@ pub(super) trait Child: Send {
 /// A running test binary. Dropping it kills the whole group, so that no service survives an error or panic.
 #[derive(Debug)]
 pub(super) struct TestProcess {
-    child: process::Child,
-    group: Pid,
-    reaped: bool,
+    group: Group,
 }
 
 impl TestProcess {
-    /// Starts one entry of a test binary. Its output and its end are sent as events.
+    /// Starts one entry of a test binary, with more environment and on these cores if any are given. Its
+    /// output and its end are sent as events.
     ///
     /// # Errors
     /// If it can't be started.
     pub(super) fn spawn(
         binary: &TestBinary,
+        env: &[(OsString, OsString)],
+        cores: Option<&[usize]>,
         door: &Door,
         events: &SyncSender<Event>,
     ) -> anyhow::Result<Self> {
         let mut command = command(binary);
+        command.envs(env.iter().map(|(key, value)| (key, value)));
         command.env(ENV_ADDR, door.address().to_string()).env(ENV_TOKEN, door.token());
-        let child = command.spawn().with_context(|| {
+        let mut group = Group::spawn(&mut command, cores).with_context(|| {
             let program = command.get_program().to_string_lossy();
             if binary.runner.is_empty() {
                 format!("can't start the test binary `{program}`")
@@ -58,46 +65,29 @@ impl TestProcess {
                 )
             }
         })?;
-        let group =
-            i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("impossible process id")?;
-        signals::register(group);
-        // From here on dropping it kills the group.
-        let mut process = Self { child, group, reaped: false };
-
-        let out = process.child.stdout.take().context("standard output is not a pipe")?;
-        let err = process.child.stderr.take().context("standard error is not a pipe")?;
-        forward(out, Stream::Out, events)?;
-        forward(err, Stream::Err, events)?;
-        let events = events.clone();
+        let (out, err) = group.take_outputs();
+        forward(out.context("standard output is not a pipe")?, Stream::Out, events)?;
+        forward(err.context("standard error is not a pipe")?, Stream::Err, events)?;
+        let (events, id) = (events.clone(), group.id());
         thread::Builder::new()
             .name("wait".to_owned())
             .spawn(move || {
-                wait_without_reaping(group);
+                wait_without_reaping(id);
                 // Nobody listens any more if the session has ended.
                 let _ = events.send(Event::Exited);
             })
             .context("can't start the thread that waits for the test process")?;
-        Ok(process)
+        Ok(Self { group })
     }
 }
 
 impl Child for TestProcess {
-    fn finish(&mut self) -> Option<ExitStatus> {
-        if self.reaped {
-            return None;
-        }
-        self.reaped = true;
-        // In this order: as long as the leader is not reaped, its number, which is the group's, is no one
-        // else's. A leader that has ended keeps its status through the kill.
-        signals::unregister(self.group);
-        let _ = kill_process_group(self.group, Signal::KILL);
-        self.child.wait().ok()
+    fn pid(&self) -> Option<u32> {
+        Some(self.group.pid())
     }
-}
 
-impl Drop for TestProcess {
-    fn drop(&mut self) {
-        self.finish();
+    fn finish(&mut self) -> Option<ExitStatus> {
+        self.group.kill()
     }
 }
 
@@ -118,8 +108,7 @@ fn command(binary: &TestBinary) -> Command {
         .current_dir(&binary.cwd)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0);
+        .stderr(Stdio::piped());
     command
 }
 
@@ -147,7 +136,7 @@ fn wait_without_reaping(pid: Pid) {
 }
 
 /// How a process ended, for people: `was killed by signal 6 (SIGABRT)`.
-pub(super) fn describe(status: ExitStatus) -> String {
+pub(crate) fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exited with code {code}"),
         (None, Some(signal)) => match signal_name(signal) {

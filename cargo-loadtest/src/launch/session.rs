@@ -226,6 +226,11 @@ impl Link {
         Ok(version)
     }
 
+    /// The number of the test process, if it is one.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.child.pid()
+    }
+
     /// Says something. One that no longer listens shows by its end.
     pub(super) fn say(&mut self, frame: &ToTest) {
         if let Some(stream) = &self.to_test

@@ -19,7 +19,7 @@ fn spawn(script: &str, limits: Limits) -> Connection {
     let binary = binary("sh", &["-c", script]);
     let (events, received) = mpsc::sync_channel(QUEUE);
     let door = Door::open(events.clone()).expect("opens");
-    let child = TestProcess::spawn(&binary, &door, &events).expect("spawns");
+    let child = TestProcess::spawn(&binary, &[], None, &door, &events).expect("spawns");
     Connection { link: Link::new(received, Box::new(child), &binary.entry, limits), _door: door }
 }
 
@@ -123,6 +123,8 @@ fn an_interrupted_process_that_has_not_begun_is_killed_with_its_group() {
         definitions: &definitions,
         intervals: directory.path().join("i.jsonl"),
         control: None,
+        pin: None,
+        env: Vec::new(),
     };
     let mut live = RaiseOnOutput(Seen::default(), raised);
     let connection = spawn("sleep 1000 & echo pid $!; wait", LIMITS);
@@ -165,7 +167,7 @@ fn the_entry_is_called_as_libtest_wants_it() {
     };
     let (events, received) = mpsc::sync_channel(QUEUE);
     let door = Door::open(events.clone()).expect("opens");
-    let child = TestProcess::spawn(&binary, &door, &events).expect("spawns");
+    let child = TestProcess::spawn(&binary, &[], None, &door, &events).expect("spawns");
     let address = door.address();
     let link = Link::new(received, Box::new(child), &binary.entry, LIMITS);
     let held = hold(Connection { link, _door: door }, LIMITS, &Signals::detached(), Seen::default());

@@ -89,6 +89,8 @@ fn users_are_added_to_the_scenario_that_was_named() {
         definitions: &definitions,
         intervals: directory.path().join("i.jsonl"),
         control: Some(&server),
+        pin: None,
+        env: Vec::new(),
     };
     let launched = drive::drive(connection, spec, &mut Seen::default(), &Signals::detached(), LIMITS);
     assert_eq!(launched.expect("an outcome").outcome.end, End::Completed);

@@ -29,6 +29,8 @@ use crate::live::{LiveView, Stream};
 
 mod children;
 mod control;
+#[cfg(target_os = "linux")]
+mod placed;
 
 /// Short enough for tests to end, long enough for a busy machine where an end is not expected.
 const LIMITS: Limits = Limits {
@@ -88,6 +90,11 @@ struct FakeChild {
 }
 
 impl Child for FakeChild {
+    /// The thread's.
+    fn pid(&self) -> Option<u32> {
+        Some(std::process::id())
+    }
+
     fn finish(&mut self) -> Option<ExitStatus> {
         self.finished.store(true, Ordering::SeqCst);
         self.status
@@ -257,6 +264,8 @@ fn hold_controlled(
         definitions: &definitions,
         intervals: file.clone(),
         control,
+        pin: None,
+        env: Vec::new(),
     };
     let launched = drive::drive(connection, spec, &mut seen, signals, limits);
     let text = fs::read_to_string(file).expect("the file of intervals");
@@ -349,6 +358,8 @@ fn intervals_are_in_the_file_as_soon_as_they_came() {
         definitions: &definitions,
         intervals: file,
         control: None,
+        pin: None,
+        env: Vec::new(),
     };
     drive::drive(connection, spec, &mut seen, &Signals::detached(), LIMITS).expect("runs");
 }
