@@ -92,12 +92,20 @@ pub(super) fn read_json(path: &Path) -> anyhow::Result<Option<Value>> {
 /// # Errors
 /// If there is none, or it is newer: with the version to upgrade to.
 pub(super) fn check_version(value: &Value, path: &Path) -> anyhow::Result<u32> {
+    check_version_up_to(SCHEMA_VERSION, value, path)
+}
+
+/// The same of documents whose versions are counted apart.
+///
+/// # Errors
+/// The same.
+pub(super) fn check_version_up_to(known: u32, value: &Value, path: &Path) -> anyhow::Result<u32> {
     let version = value.get("schema_version").and_then(Value::as_u64);
     let Some(version) = version.filter(|version| *version > 0) else {
         bail!("{} has no schema_version: it was not written by cargo-loadtest", path.display());
     };
     match u32::try_from(version) {
-        Ok(version) if version <= SCHEMA_VERSION => Ok(version),
+        Ok(version) if version <= known => Ok(version),
         _ => {
             let by = value.get("tool_version").and_then(Value::as_str);
             // It ends up in a command that someone may paste.
@@ -107,7 +115,7 @@ pub(super) fn check_version(value: &Value, path: &Path) -> anyhow::Result<u32> {
                 None => "cargo install cargo-loadtest".to_owned(),
             };
             bail!(
-                "{} has the schema version {version}, and cargo-loadtest {} knows up to {SCHEMA_VERSION}\nhint: it \
+                "{} has the schema version {version}, and cargo-loadtest {} knows up to {known}\nhint: it \
                  was written by a newer one: `{hint}`",
                 path.display(),
                 env!("CARGO_PKG_VERSION")

@@ -14,6 +14,10 @@ use loadtest_core::results::{
 use serde_json::{Value, json};
 
 use super::*;
+use crate::data::RunData;
+
+mod archives;
+mod kept;
 
 const TEST_ID: &str = "concert/lib::tests::reserve_seat";
 
