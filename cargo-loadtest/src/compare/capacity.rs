@@ -1,6 +1,6 @@
 //! What two capacity searches found, side by side.
 //!
-//! The main function is [`judge`]. A search knows the capacity to lie between the highest rate that held and the
+//! The main functions are [`judge`] and, for duets, [`judge_pairs`]. A search knows the capacity to lie between the highest rate that held and the
 //! lowest that failed. If the two ranges have a rate in common, nothing is known to have changed. If they are
 //! apart, something has, but one search a side can't tell a small change from two sessions that differ by
 //! themselves, so a change counts from the smallest effect on, as in every comparison with a stored run.
@@ -10,8 +10,14 @@
 use loadtest_core::results::Capacity;
 use loadtest_core::units::format_count;
 
+use super::evidence::{Row, over_runs};
+use super::wording::Voice;
 use super::{MetricComparison, MetricKind, Verdict};
 use crate::data::TestData;
+use crate::session::{RunValue, RunValues};
+use crate::stats::{
+    self, Direction, JudgeRule, MetricEvidence, NotJudged, Role, TestEvidence, pairs as paired,
+};
 
 /// What is said of every such test.
 pub(super) const ALONE: &str =
@@ -26,16 +32,101 @@ pub(super) struct Found {
     pub(super) metrics: Vec<MetricComparison>,
 }
 
-/// Compares what the searches of both sides found; changes of less than `smallest` (a share) don't count.
-pub(super) fn judge(base: &TestData, head: &TestData, smallest: f64) -> Found {
-    let (old, new) = (&base.document.outcome.capacities, &head.document.outcome.capacities);
-    let metrics: Vec<MetricComparison> = new
-        .iter()
-        .map(|(scenario, after)| {
-            let name = if new.len() == 1 { "capacity".to_owned() } else { format!("capacity of {scenario}") };
-            metric(name, old.get(scenario), after, smallest)
-        })
-        .collect();
+/// Compares what the searches of two sessions found; changes of less than `smallest` (a share) don't count. Of several
+/// runs of a side the one in the middle speaks.
+pub(super) fn judge(base: &[&TestData], head: &[&TestData], smallest: f64) -> Found {
+    let metrics = names(head).into_iter().filter_map(|(scenario, name)| {
+        let mut metric = metric(name, middle(base, &scenario), middle(head, &scenario)?, smallest);
+        (metric.base_runs, metric.head_runs) = (held(base, &scenario), held(head, &scenario));
+        Some(metric)
+    });
+    conclude(metrics.collect())
+}
+
+/// Compares what the searches of a duet found, pair by pair: the highest rates that held by the paired test of any
+/// metric, with the rule's level and smallest effect. Because a search knows a capacity to within a step, a change
+/// counts only if the ranges of both sides are apart as well.
+pub(super) fn judge_pairs(pairs: &[(&TestData, &TestData)], rule: &JudgeRule, voice: &Voice) -> Found {
+    let (base, head): (Vec<&TestData>, Vec<&TestData>) = pairs.iter().copied().unzip();
+    let metrics = names(&head).into_iter().map(|(scenario, name)| {
+        let (base_runs, head_runs) = (held(&base, &scenario), held(&head, &scenario));
+        let all = |runs: &[Option<f64>]| runs.iter().copied().collect::<Option<Vec<f64>>>();
+        let effect = match all(&base_runs).zip(all(&head_runs)) {
+            Some((base, head)) => paired::ratio(&base, &head),
+            None => Err(NotJudged::NoRatio),
+        };
+        let evidence = MetricEvidence {
+            name,
+            role: Role::Gate,
+            direction: Direction::LowerIsWorse,
+            base: over_runs(&base_runs),
+            head: over_runs(&head_runs),
+            effect,
+            pairs: u32::try_from(pairs.len()).unwrap_or(u32::MAX),
+            min_effect: rule.decision.smallest_effect,
+        };
+        let row =
+            Row { kind: MetricKind::Capacity, reason: None, only_if_changed: false, base_runs, head_runs };
+        let judged = stats::judge(&[TestEvidence { rule: *rule, metrics: vec![evidence] }]);
+        let judged = judged.into_iter().flat_map(|test| test.metrics).next()?;
+        let mut metric = super::shown::metric(&judged, &row, voice, pairs.len());
+        let (old, new) = (ranges(&base, &scenario), ranges(&head, &scenario));
+        let apart = new.1 <= old.0 || old.1 <= new.0;
+        if matches!(metric.verdict, Verdict::Regressed | Verdict::Improved) && !apart {
+            metric.verdict = Verdict::Inconclusive;
+            metric.reason =
+                Some("it moved by less than a step of the search: a smaller `step` can tell".to_owned());
+        }
+        Some(metric)
+    });
+    conclude(metrics.into_iter().flatten().collect())
+}
+
+/// The capacities of one run, for later sessions.
+pub(super) fn values(test: &TestData) -> RunValues {
+    let value = |(scenario, name): (String, String)| {
+        let value = held(&[test], &scenario).pop().flatten();
+        (name, RunValue { kind: MetricKind::Capacity, gate: true, value, events: None })
+    };
+    names(&[test]).into_iter().map(value).collect()
+}
+
+/// The scenarios that searched, with the name of the metric of each.
+fn names(head: &[&TestData]) -> Vec<(String, String)> {
+    let Some(first) = head.first() else { return Vec::new() };
+    let found = &first.document.outcome.capacities;
+    let name = |scenario: &String| match found.len() {
+        1 => "capacity".to_owned(),
+        _ => format!("capacity of {scenario}"),
+    };
+    found.keys().map(|scenario| (scenario.clone(), name(scenario))).collect()
+}
+
+fn capacities<'a>(runs: &[&'a TestData], scenario: &str) -> Vec<Option<&'a Capacity>> {
+    runs.iter().map(|run| run.document.outcome.capacities.get(scenario)).collect()
+}
+
+/// The highest rate that held in each run, in starts per second.
+fn held(runs: &[&TestData], scenario: &str) -> Vec<Option<f64>> {
+    let of = |found: Option<&Capacity>| found.and_then(|found| Some(per_second(found, found.highest_held?)));
+    capacities(runs, scenario).into_iter().map(of).collect()
+}
+
+/// The run whose capacity is the median, the lower of two.
+fn middle<'a>(runs: &[&'a TestData], scenario: &str) -> Option<&'a Capacity> {
+    let mut found: Vec<&Capacity> = capacities(runs, scenario).into_iter().flatten().collect();
+    found.sort_by(|a, b| range(a).0.total_cmp(&range(b).0));
+    found.get(found.len().saturating_sub(1) / 2).copied()
+}
+
+/// The mean over runs of the rates that held, and of those that did not.
+fn ranges(runs: &[&TestData], scenario: &str) -> (f64, f64) {
+    let all: Vec<(f64, f64)> = capacities(runs, scenario).into_iter().flatten().map(range).collect();
+    let mean = |of: fn(&(f64, f64)) -> f64| all.iter().map(of).sum::<f64>() / all.len().max(1) as f64;
+    (mean(|range| range.0), mean(|range| range.1))
+}
+
+fn conclude(metrics: Vec<MetricComparison>) -> Found {
     let verdicts = metrics.iter().map(|metric| match metric.verdict {
         Verdict::Improved => Verdict::Unchanged,
         verdict => verdict,
@@ -61,8 +152,12 @@ fn metric(name: String, base: Option<&Capacity>, head: &Capacity, smallest: f64)
         interval: None,
         p: None,
         verdict,
+        min_effect: smallest,
         detectable: None,
+        runs_needed: None,
         reason: Some(reason),
+        base_runs: Vec::new(),
+        head_runs: Vec::new(),
     }
 }
 

@@ -54,6 +54,8 @@ pub(super) struct Measured {
     pub(super) p95_failures_infinite: Series,
     /// Failed requests among those that the latency is about.
     pub(super) failures: u64,
+    /// All successes of the deciding windows, with their distribution.
+    pub(super) successes: Totals,
     /// 95th percentile of successes, by endpoint.
     pub(super) endpoints: BTreeMap<String, Series>,
     /// Successes per second.
@@ -94,7 +96,10 @@ impl Measured {
             windows: counts.into_iter().map(Some).collect(),
             count: succeeded.iter().map(|totals| totals.count).sum(),
         };
+        let mut together = Totals::default();
+        succeeded.iter().for_each(|part| together.merge(part));
         Self {
+            successes: together.compact(),
             p50: quantile(&succeeded, 0.50),
             p95: quantile(&succeeded, 0.95),
             p99: quantile(&succeeded, 0.99),

@@ -1,34 +1,45 @@
 //! What must hold before numbers are compared, in this order: both sides did the same, to the end, on the
 //! same class of machine, with a healthy generator, and offered the load that they planned.
 //!
-//! The main types are [`Stop`], why a test gets no verdict of the statistics, and [`Offered`], what to leave
-//! out. Errors before latency, the next guard, is part of the judgement itself.
+//! The main types are [`Run`], what is looked at, and [`Stop`], why a test gets no verdict of the statistics.
+//! Errors before latency, the next guard, is part of the judgement itself; a trend only warns.
 //!
-//! Refuses to do: looking at latency, except to warn of a trend.
+//! Refuses to do: looking at latency.
+
+use std::collections::BTreeMap;
 
 use loadtest_core::metric::{Builtin, Unit};
 use loadtest_core::results::{End, Fingerprint, Interval};
 use loadtest_core::units::format_millis;
 
-use super::Verdict;
-use super::extract::Measured;
-use super::segments::{Basis, Window};
+use super::segments::Window;
+use super::wording::Voice;
+use super::{SideName, Verdict};
 use crate::data::{
     MAX_GENERATOR_CPU as MOST_CPU, MAX_STEAL as MOST_STEAL, MIN_OFFERED as LEAST_OFFERED, RunData, TestData,
     successes,
 };
-use crate::stats::descriptive::{logarithm, mean, variance};
-use crate::stats::dist::t_two_sided;
+use crate::session::is_same_class;
+use crate::stats::descriptive::mean;
 use crate::stats::{EventCounts, NotJudged};
 
-/// Memory may differ by this share: what the kernel keeps for itself differs from boot to boot.
-const MEMORY_TOLERANCE: f64 = 0.05;
 /// Share of iterations that may be dropped without a word.
 const DROPPED: f64 = 0.001;
 /// How late one of a hundred iterations of an arrival rate may start: this share of the p95 of latency …
 const MOST_LAG: f64 = 0.05;
 /// … or this many milliseconds, whichever is longer.
 const MOST_LAG_MS: f64 = 2.0;
+/// Names, in a sentence about several things that are wrong.
+const SHOWN_TROUBLES: usize = 4;
+
+/// One run of a test.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Run<'a> {
+    /// The run.
+    pub(super) run: &'a RunData,
+    /// Its part about the test.
+    pub(super) test: &'a TestData,
+}
 
 /// Why a test is not judged.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,27 +54,43 @@ fn stop(verdict: Verdict, reasons: Vec<String>) -> Result<(), Stop> {
     if reasons.is_empty() { Ok(()) } else { Err(Stop { verdict, reasons }) }
 }
 
-/// Guard 1: schema, load options and executors are equal. A changed body only warns: it is what a change of
-/// the test looks like, and its numbers mean something else.
-pub(super) fn same_load(
-    runs: (&RunData, &RunData),
-    base: &TestData,
-    head: &TestData,
-    again: &str,
-) -> Result<Vec<String>, Stop> {
-    let (old, new) = (runs.0.document.schema_version, runs.1.document.schema_version);
+/// Guard 1: schema, load options and executors are equal in all runs. A changed body only warns: it is what a
+/// change of the test looks like, and its numbers mean something else. Where head's test drives both sides, it is
+/// the same.
+pub(super) fn same_load(base: &[Run<'_>], head: &[Run<'_>], voice: &Voice) -> Result<Vec<String>, Stop> {
+    let Some(reference) = head.first() else { return Ok(Vec::new()) };
+    let mut warnings = Vec::new();
+    for run in base {
+        for warning in same_load_of(*run, *reference, voice)? {
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
+    }
+    if head.iter().any(|run| run.test.document.workload_hash != reference.test.document.workload_hash) {
+        let reason = format!("the runs of {} did not all have the same load", voice.side(SideName::Head));
+        return Err(Stop { verdict: Verdict::NotComparable, reasons: vec![reason] });
+    }
+    Ok(warnings)
+}
+
+fn same_load_of(base: Run<'_>, head: Run<'_>, voice: &Voice) -> Result<Vec<String>, Stop> {
+    let (in_base, in_head) = (voice.side(SideName::Base), voice.side(SideName::Head));
+    let (old, new) = (base.run.document.schema_version, head.run.document.schema_version);
+    let (base, head) = (base.test, head.test);
     let mut reasons = Vec::new();
     if old != new {
         reasons.push(format!(
-            "the baseline has schema {old}, this run schema {new}; save a new one with {again}"
+            "{in_base} has schema {old}, {in_head} schema {new}{}",
+            voice.or_save("a new one")
         ));
     }
     let (old, new) = (&base.document.outcome.workloads, &head.document.outcome.workloads);
     for (scenario, workload) in new {
         match old.get(scenario) {
-            None => reasons.push(format!("the scenario {scenario} is not in the baseline")),
+            None => reasons.push(format!("the scenario {scenario} is not in {in_base}")),
             Some(before) if before != workload => reasons.push(format!(
-                "the load of {scenario} differs: {} in the baseline, {} in this run",
+                "the load of {scenario} differs: {} in {in_base}, {} in {in_head}",
                 with_warm_up(before),
                 with_warm_up(workload)
             )),
@@ -71,26 +98,39 @@ pub(super) fn same_load(
         }
     }
     let gone = old.keys().filter(|scenario| !new.contains_key(*scenario));
-    reasons.extend(gone.map(|scenario| format!("the scenario {scenario} of the baseline was not run")));
+    reasons.extend(gone.map(|scenario| format!("the scenario {scenario} of {in_base} was not run")));
     if reasons.is_empty() && base.document.workload_hash != head.document.workload_hash {
-        reasons.push("options that shape the load differ from the baseline's".to_owned());
+        reasons.push(format!("options that shape the load differ from those of {in_base}"));
     }
     if !reasons.is_empty() {
-        reasons
-            .push(format!("repeat the run with the baseline's options, or save a new baseline with {again}"));
+        if let Some(advice) = voice.save("a new baseline") {
+            reasons.push(format!("repeat the run with the baseline's options, or {advice}"));
+        }
         return Err(Stop { verdict: Verdict::NotComparable, reasons });
     }
-    let mut warnings = Vec::new();
-    for new in &head.document.definitions {
-        let old = base.document.definitions.iter().find(|old| old.scenario == new.scenario);
-        if old.is_some_and(|old| old.body_hash != new.body_hash) {
-            warnings.push(format!(
-                "the code of {} has changed since the baseline: a difference may come from the test itself",
-                new.scenario
-            ));
-        }
-    }
-    Ok(warnings)
+    let bodies = |test: &TestData| {
+        let own = |definition: &loadtest_core::results::Definition| {
+            (definition.scenario.clone(), definition.body_hash.clone())
+        };
+        test.document.definitions.iter().map(own).collect()
+    };
+    Ok(changed_bodies(&bodies(base), &bodies(head), voice))
+}
+
+/// A warning for each scenario whose code has changed.
+pub(super) fn changed_bodies(
+    base: &BTreeMap<String, String>,
+    head: &BTreeMap<String, String>,
+    voice: &Voice,
+) -> Vec<String> {
+    let changed = head.iter().filter(|(scenario, body)| base.get(*scenario).is_some_and(|old| old != *body));
+    let warning = |(scenario, _): (&String, &String)| {
+        format!(
+            "the code of {scenario} has changed since {}: a difference may come from the test itself",
+            voice.side(SideName::Base)
+        )
+    };
+    changed.map(warning).collect()
 }
 
 fn with_warm_up(workload: &loadtest_core::options::Workload) -> String {
@@ -102,19 +142,18 @@ fn with_warm_up(workload: &loadtest_core::options::Workload) -> String {
 }
 
 /// Guard 2: the class of machine is the same.
-pub(super) fn same_machine(base: &Fingerprint, head: &Fingerprint, again: &str) -> Result<(), Stop> {
+pub(super) fn same_machine(base: &Fingerprint, head: &Fingerprint, voice: &Voice) -> Result<(), Stop> {
+    if is_same_class(base, head) {
+        return Ok(());
+    }
     let name = |text: &str| if text.is_empty() { "unknown".to_owned() } else { text.to_owned() };
     let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30));
-    let close = |a: u64, b: u64| a.abs_diff(b) as f64 <= MEMORY_TOLERANCE * a.max(b) as f64;
+    // Memory differs within a class; what it is compared by is the class's affair.
+    let memory_alone = is_same_class(&Fingerprint { memory_bytes: base.memory_bytes, ..head.clone() }, head);
     let rows = [
         ("CPU", base.cpu == head.cpu, name(&base.cpu), name(&head.cpu)),
         ("number of cores", base.cores == head.cores, base.cores.to_string(), head.cores.to_string()),
-        (
-            "memory",
-            close(base.memory_bytes, head.memory_bytes),
-            gib(base.memory_bytes),
-            gib(head.memory_bytes),
-        ),
+        ("memory", memory_alone, gib(base.memory_bytes), gib(head.memory_bytes)),
         ("operating system", base.os == head.os, name(&base.os), name(&head.os)),
         ("architecture", base.arch == head.arch, name(&base.arch), name(&head.arch)),
         (
@@ -129,97 +168,114 @@ pub(super) fn same_machine(base: &Fingerprint, head: &Fingerprint, again: &str) 
         .filter(|(_, same, ..)| !same)
         .map(|(what, _, old, new)| format!("the {what} differs: {old} in the baseline, {new} here"))
         .collect();
-    if !reasons.is_empty() {
-        reasons.push(format!("compare on the machine of the baseline, or save one made here with {again}"));
-    }
+    let or = voice.save("one made here").map_or_else(String::new, |advice| format!(", or {advice}"));
+    reasons.push(format!("compare on the machine of the baseline{or}"));
     stop(Verdict::Inconclusive, reasons)
 }
 
-/// What does not forbid a comparison, but belongs beside it.
-pub(super) fn machine_warnings(base: &RunData, head: &RunData) -> Vec<String> {
-    let (old, new) = (&base.document, &head.document);
-    let mut warnings = Vec::new();
-    if old.profile != new.profile {
-        warnings.push(format!(
-            "the build profile differs: {} in the baseline, {} in this run",
-            old.profile, new.profile
-        ));
-    }
-    for (what, old, new) in [
-        ("compiler", &old.fingerprint.rustc, &new.fingerprint.rustc),
-        ("kernel", &old.fingerprint.kernel, &new.fingerprint.kernel),
-    ] {
-        if old != new {
-            warnings.push(format!("the {what} differs: {old} in the baseline, {new} in this run"));
-        }
-    }
-    warnings
+/// What does not forbid a comparison, but belongs beside it: the fingerprint and profile of each side.
+pub(super) fn machine_warnings(base: (&Fingerprint, &str), head: (&Fingerprint, &str)) -> Vec<String> {
+    let rows = [
+        ("build profile", base.1, head.1),
+        ("compiler", &base.0.rustc, &head.0.rustc),
+        ("kernel", &base.0.kernel, &head.0.kernel),
+    ];
+    let differs = rows.into_iter().filter(|(_, old, new)| old != new);
+    differs
+        .map(|(what, old, new)| format!("the {what} differs: {old} in the baseline, {new} in this run"))
+        .collect()
 }
 
 /// Both sides ran their whole plan: else they did not do the same.
-pub(super) fn completed(base: &TestData, head: &TestData, again: &str) -> Result<(), Stop> {
-    let how = |test: &TestData| match &test.document.outcome.end {
-        End::Completed => None,
-        End::Interrupted => Some("was interrupted"),
-        End::Stopped => Some("was stopped"),
-        End::Aborted { .. } => Some("was ended early"),
-        End::SetupFailed { .. } => Some("failed in its setup"),
-        End::Crashed { .. } => Some("crashed"),
+pub(super) fn completed(base: &[Run<'_>], head: &[Run<'_>], voice: &Voice) -> Result<(), Stop> {
+    let advice = |side| match side {
+        SideName::Base => voice.or_save("a new one"),
+        SideName::Head => ": only whole runs are compared".to_owned(),
     };
-    let mut reasons = Vec::new();
-    if let Some(how) = how(base) {
-        reasons.push(format!("the baseline's run {how}; save a new one with {again}"));
-    }
-    if let Some(how) = how(head) {
-        reasons.push(format!("this run {how}: only whole runs are compared"));
-    }
-    stop(Verdict::NotComparable, reasons)
+    stop(Verdict::NotComparable, about_runs(base, head, voice, cut_short, advice))
+}
+
+/// How a test ended before its time.
+pub(super) fn cut_short(test: &TestData) -> Option<String> {
+    let how = match &test.document.outcome.end {
+        End::Completed => return None,
+        End::Interrupted => "was interrupted",
+        End::Stopped => "was stopped",
+        End::Aborted { .. } => "was ended early",
+        End::SetupFailed { .. } => "failed in its setup",
+        End::Crashed { .. } => "crashed",
+    };
+    Some(how.to_owned())
 }
 
 /// Nobody changed the load of either side while it ran.
-pub(super) fn undisturbed(base: &TestData, head: &TestData, again: &str) -> Result<(), Stop> {
-    let how = |test: &TestData| {
-        let outcome = &test.document.outcome;
-        let mut found = Vec::new();
-        if outcome.paused_seconds > 0.0 {
-            found.push(format!("was paused for {}", format_millis(outcome.paused_seconds * 1_000.0)));
-        }
-        if outcome.scaled {
-            found.push("had its virtual users scaled".to_owned());
-        }
-        found.join(" and ")
+pub(super) fn undisturbed(base: &[Run<'_>], head: &[Run<'_>], voice: &Voice) -> Result<(), Stop> {
+    let advice = |side| match side {
+        SideName::Base => format!(" while it ran{}", voice.or_save("a new one")),
+        SideName::Head => " while it ran: only runs that were left alone are compared".to_owned(),
     };
-    let mut reasons = Vec::new();
-    let (old, new) = (how(base), how(head));
-    if !old.is_empty() {
-        reasons.push(format!("the baseline's run {old} while it ran; save a new one with {again}"));
-    }
-    if !new.is_empty() {
-        reasons.push(format!("this run {new} while it ran: only runs that were left alone are compared"));
-    }
-    stop(Verdict::NotComparable, reasons)
+    stop(Verdict::NotComparable, about_runs(base, head, voice, tampered, advice))
 }
 
-/// Guard 3: the measurement can be trusted. What was found when a run ended counts first; the windows that
-/// decide are looked at again, because they may be worse off than the run as a whole.
-pub(super) fn healthy(
-    base: (&TestData, &[Window]),
-    head: (&TestData, &[Window]),
-    again: &str,
-) -> Result<(), Stop> {
-    let of_base = troubles(base.0, base.1);
-    let mut reasons = Vec::new();
-    if !of_base.is_empty() {
-        reasons.extend(of_base.iter().map(|trouble| format!("the baseline can't be trusted: {trouble}")));
-        reasons.push(format!("save a new baseline with {again}"));
+/// What someone did to the load of a run.
+pub(super) fn tampered(test: &TestData) -> Option<String> {
+    let outcome = &test.document.outcome;
+    let mut found = Vec::new();
+    if outcome.paused_seconds > 0.0 {
+        found.push(format!("was paused for {}", format_millis(outcome.paused_seconds * 1_000.0)));
     }
-    reasons.extend(
-        troubles(head.0, head.1).iter().map(|trouble| format!("this run can't be trusted: {trouble}")),
-    );
+    if outcome.scaled {
+        found.push("had its virtual users scaled".to_owned());
+    }
+    (!found.is_empty()).then(|| found.join(" and "))
+}
+
+/// A sentence for each side of which some runs have a trouble, with that of the first of them.
+fn about_runs(
+    base: &[Run<'_>],
+    head: &[Run<'_>],
+    voice: &Voice,
+    trouble: fn(&TestData) -> Option<String>,
+    advice: impl Fn(SideName) -> String,
+) -> Vec<String> {
+    let mut reasons = Vec::new();
+    for (side, runs) in [(SideName::Base, base), (SideName::Head, head)] {
+        let found: Vec<String> = runs.iter().filter_map(|run| trouble(run.test)).collect();
+        if let Some(first) = found.first() {
+            let who = voice.runs(side, found.len(), runs.len());
+            reasons.push(format!("{who} {first}{}", advice(side)));
+        }
+    }
+    reasons
+}
+
+/// Guard 3, of comparisons with what is stored: the measurements of all runs can be trusted.
+pub(super) fn healthy(
+    base: &[(Run<'_>, Vec<Window>)],
+    head: &[(Run<'_>, Vec<Window>)],
+    voice: &Voice,
+) -> Result<(), Stop> {
+    let mut reasons = Vec::new();
+    for (side, runs) in [(SideName::Base, base), (SideName::Head, head)] {
+        let found: Vec<String> = runs.iter().flat_map(|(run, windows)| troubles(run.test, windows)).collect();
+        let more = found.len().saturating_sub(SHOWN_TROUBLES);
+        let who = voice.side(side);
+        reasons
+            .extend(found.iter().take(SHOWN_TROUBLES).map(|what| format!("{who} can't be trusted: {what}")));
+        if more > 0 {
+            reasons.push(format!("{who}: {more} more of these"));
+        }
+        if let (SideName::Base, false, Some(advice)) = (side, found.is_empty(), voice.save("a new baseline"))
+        {
+            reasons.push(advice);
+        }
+    }
     stop(Verdict::Invalid, reasons)
 }
 
-fn troubles(test: &TestData, windows: &[Window]) -> Vec<String> {
+/// Why the measurement of a run can't be trusted. What was found when it ended counts first; the windows that
+/// decide are looked at again, because they may be worse off than the run as a whole.
+pub(super) fn troubles(test: &TestData, windows: &[Window]) -> Vec<String> {
     let mut found = test.document.invalid.clone();
     if !found.is_empty() {
         // The same trouble would only be told twice.
@@ -298,7 +354,7 @@ pub(super) struct Offered {
 /// Dropped iterations on one side only: the latencies belong to different loads. More than 1 % on a side of
 /// an arrival rate (`open`): they belong to another load than the planned one; iterations that users who loop
 /// by themselves never got to were no load. The share itself is compared all the same.
-pub(super) fn offered(base: &EventCounts, head: &EventCounts, open: bool) -> Offered {
+pub(super) fn offered(base: &EventCounts, head: &EventCounts, open: bool, voice: &Voice) -> Offered {
     let percent = |counts: &EventCounts| format!("{:.2} %", counts.rate() * 100.0);
     let one_side = (base.rate() > DROPPED) != (head.rate() > DROPPED);
     let too_many = open && base.rate().max(head.rate()) > 1.0 - LEAST_OFFERED;
@@ -306,51 +362,12 @@ pub(super) fn offered(base: &EventCounts, head: &EventCounts, open: bool) -> Off
         return Offered { latency_withheld: None, warnings: Vec::new() };
     }
     let warning = format!(
-        "{} of the planned iterations were dropped in the baseline, {} in this run: latency is not judged; \
-         lower the load or give it more time and users",
+        "{} of the planned iterations were dropped in {}, {} in {}: latency is not judged; lower the load or give \
+         it more time and users",
         percent(base),
-        percent(head)
+        voice.side(SideName::Base),
+        percent(head),
+        voice.side(SideName::Head)
     );
     Offered { latency_withheld: Some(NotJudged::DroppedOnOneSide), warnings: vec![warning] }
-}
-
-/// Batches that a run is divided into to look for a trend.
-const TREND_BATCHES: usize = 6;
-/// Fewest windows for that.
-const TREND_WINDOWS: usize = 12;
-/// Two-sided level of the slope.
-const TREND_LEVEL: f64 = 0.01;
-/// Smallest drift over the run that is worth a word, as a share.
-const TREND_DRIFT: f64 = 0.10;
-
-/// Guard 6: whether the p95 of the windows drifts within a run. The windows' logarithms are averaged in six
-/// batches, because neighbours resemble each other, and a straight line is fitted; it counts if its slope
-/// differs from 0 at 1 % (two-sided t test, 4 degrees of freedom) and it moves by 10 % or more over the
-/// run. Ramps drift by their nature and are left alone, and so are several holds.
-pub(super) fn trend(side: &Measured, basis: Basis, who: &str) -> Option<String> {
-    let one_segment = side.windows.windows(2).all(|pair| pair[0].segment == pair[1].segment);
-    let logs: Vec<f64> = side.p95.windows.iter().filter_map(|window| logarithm((*window)?)).collect();
-    if basis == Basis::Ramps || !one_segment || logs.len() < TREND_WINDOWS {
-        return None;
-    }
-    let n = logs.len();
-    let batches: Vec<f64> = (0..TREND_BATCHES)
-        .filter_map(|i| mean(&logs[i * n / TREND_BATCHES..(i + 1) * n / TREND_BATCHES]))
-        .collect();
-    let k = TREND_BATCHES as f64;
-    let centre = (k - 1.0) / 2.0;
-    let sum_of_squares = k * (k * k - 1.0) / 12.0;
-    let slope =
-        batches.iter().enumerate().map(|(i, y)| (i as f64 - centre) * y).sum::<f64>() / sum_of_squares;
-    let total = variance(&batches)? * (k - 1.0);
-    let residual = (total - slope * slope * sum_of_squares).max(0.0) / (k - 2.0);
-    let drift = slope * (k - 1.0);
-    let p = t_two_sided(slope / (residual / sum_of_squares).sqrt(), k - 2.0);
-    (p < TREND_LEVEL && drift.abs() >= TREND_DRIFT.ln_1p()).then(|| {
-        format!(
-            "p95 of {who} went from 1 to {:.2} in the course of the run: it had not settled; a longer \
-             `warm_up` may help",
-            drift.exp()
-        )
-    })
 }

@@ -29,6 +29,8 @@ const VUS: u32 = 20;
 #[derive(Debug, Clone)]
 pub(super) struct Sample {
     pub(super) seed: u64,
+    /// Spread of latency and of throughput between runs, on the log scale.
+    pub(super) between: f64,
     pub(super) options: Options,
     pub(super) endpoints: usize,
     /// Requests per second, over all endpoints.
@@ -52,6 +54,7 @@ impl Default for Sample {
     fn default() -> Self {
         Self {
             seed: 1,
+            between: BETWEEN_SESSIONS,
             options: Options {
                 vus: Some(VUS),
                 duration: Some(Duration::from_secs(60)),
@@ -77,6 +80,11 @@ impl Sample {
         Self { seed, ..Self::default() }
     }
 
+    /// The default with another seed, one of several runs made one after the other on one machine.
+    pub(super) fn of_pair(seed: u64) -> Self {
+        Self { between: 0.01, endpoints: 1, ..Self::seeded(seed) }
+    }
+
     /// A run of this one test.
     pub(super) fn run(&self) -> RunData {
         run_of(vec![self.test("shop/lib/tests::browse")])
@@ -88,8 +96,8 @@ impl Sample {
         let seconds =
             if workload.shape.is_timed() { workload.shape.regular_duration().as_secs() } else { 60 };
         let mut random = Random(StdRng::seed_from_u64(self.seed));
-        let session = BETWEEN_SESSIONS * random.normal();
-        let session_rate = BETWEEN_SESSIONS * random.normal();
+        let session = self.between * random.normal();
+        let session_rate = self.between * random.normal();
         let mut level = random.normal();
         let mut recorder = Recorder::default();
         let mut started = 0;

@@ -1,4 +1,4 @@
-//! Whole comparisons with a known outcome, and the rate of false alarms.
+//! One stored run against a fresh one: whole comparisons with a known outcome, and the rate of false alarms.
 
 use std::time::Duration;
 
@@ -6,19 +6,16 @@ use loadtest_core::metric::{Builtin, Tags, Totals};
 use loadtest_core::options::{ExecutorKind, Options, Stage};
 use loadtest_core::results::{Capacity, End, SeriesDef};
 
-use super::sample::{Sample, run_of};
+use super::super::evidence::{Setting, stored as evidence};
+use super::super::extract::Measured;
+use super::super::sample::{Sample, run_of};
+use super::super::segments::{self, Segments};
+use super::super::wording::Voice;
 use super::*;
+use crate::data::TestData;
+use crate::stats::TestEvidence;
 
-fn named<'a>(test: &'a TestComparison, name: &str) -> &'a MetricComparison {
-    let found = test.metrics.iter().find(|metric| metric.name == name);
-    found.unwrap_or_else(|| panic!("no {name} in {test:#?}"))
-}
-
-fn says(test: &TestComparison, what: &str) -> bool {
-    test.reasons.iter().any(|reason| reason.contains(what))
-}
-
-/// Evidence of one test, as `compare` gathers it: the slow part of a comparison, done once for each run.
+/// Evidence of one test, as a comparison gathers it: the slow part of a comparison, done once for each run.
 fn measured(run: &RunData) -> Measured {
     let test = &run.tests[0];
     let segments = Segments::of(&test.document.outcome.workloads, segments::whole_seconds(test));
@@ -26,9 +23,17 @@ fn measured(run: &RunData) -> Measured {
 }
 
 fn judged(base: &Measured, head: &Measured) -> stats::TestJudgement {
-    let basis = segments::Basis::Holds;
-    let setting = Setting { basis, closed: true, open: false, latency_withheld: None };
-    judge_stored(&[Evidence::of(base, head, setting).test], &StoredRule::default()).remove(0)
+    let setting = Setting {
+        basis: segments::Basis::Holds,
+        closed: true,
+        open: false,
+        latency_withheld: None,
+        rule: JudgeRule::STORED,
+        gate: &[],
+    };
+    let voice = Voice::new(Mode::Stored, "");
+    let metrics = evidence::evidence(&[base], &[head], &setting, &voice).metrics;
+    judge(&[TestEvidence { rule: JudgeRule::STORED, metrics }]).remove(0)
 }
 
 #[test]
@@ -62,9 +67,9 @@ fn equal_code_in_other_sessions_is_not_regressed_in_99_of_100_and_doubled_latenc
 #[test]
 fn doubled_latency_is_regressed_and_the_numbers_say_by_how_much() {
     let comparison =
-        compare_named("main", &Sample::seeded(1).run(), &Sample { slower: 2.0, ..Sample::seeded(2) }.run());
+        stored_named("main", &Sample::seeded(1).run(), &Sample { slower: 2.0, ..Sample::seeded(2) }.run());
     assert_eq!(comparison.verdict, Verdict::Regressed);
-    assert_eq!(comparison.base.baseline.as_deref(), Some("main"));
+    assert_eq!(comparison.base.name.as_deref(), Some("main"));
     let test = &comparison.tests[0];
     for name in ["p95", "endpoint p95", "p50", "p99", "mean"] {
         let metric = named(test, name);
@@ -87,7 +92,7 @@ fn doubled_latency_is_regressed_and_the_numbers_say_by_how_much() {
 #[test]
 fn a_run_compared_with_itself_is_unchanged() {
     let run = Sample { endpoints: 1, ..Sample::default() }.run();
-    let comparison = compare(&run, &run);
+    let comparison = stored(&run, &run);
     assert_eq!(comparison.verdict, Verdict::Unchanged, "{comparison:#?}");
     let test = &comparison.tests[0];
     assert!(test.reasons.is_empty() && comparison.warnings.is_empty(), "{comparison:#?}");
@@ -97,7 +102,7 @@ fn a_run_compared_with_itself_is_unchanged() {
 #[test]
 fn failing_fast_is_regressed_on_errors_and_improved_in_nothing() {
     let failing = Sample { failures: 0.2, slower: 0.5, rate: 200.0, ..Sample::seeded(2) };
-    let comparison = compare(&Sample::seeded(1).run(), &failing.run());
+    let comparison = stored(&Sample::seeded(1).run(), &failing.run());
     assert_eq!(comparison.verdict, Verdict::Regressed);
     let test = &comparison.tests[0];
     let errors = named(test, "errors");
@@ -115,7 +120,7 @@ fn failing_fast_is_regressed_on_errors_and_improved_in_nothing() {
 fn throughput_that_collapses_is_regressed_although_latency_looks_better() {
     let base = Sample { rate: 337.0, ..Sample::seeded(1) };
     let head = Sample { rate: 1.66, slower: 0.4, ..Sample::seeded(2) };
-    let comparison = compare(&base.run(), &head.run());
+    let comparison = stored(&base.run(), &head.run());
     assert_eq!(comparison.verdict, Verdict::Regressed);
     let test = &comparison.tests[0];
     assert_eq!(named(test, "throughput").verdict, Verdict::Regressed);
@@ -131,7 +136,7 @@ fn throughput_that_collapses_is_regressed_although_latency_looks_better() {
 #[test]
 fn a_fast_endpoint_that_triples_shows_in_the_geometric_mean_and_not_in_the_pooled_quantile() {
     let sample = |seed| Sample { endpoints: 3, ..Sample::seeded(seed) };
-    let comparison = compare(&sample(1).run(), &Sample { first_slower: 3.0, ..sample(2) }.run());
+    let comparison = stored(&sample(1).run(), &Sample { first_slower: 3.0, ..sample(2) }.run());
     let test = &comparison.tests[0];
     assert_eq!(named(test, "endpoint p95").verdict, Verdict::Regressed, "{test:#?}");
     assert_ne!(named(test, "p95").verdict, Verdict::Regressed);
@@ -146,7 +151,7 @@ fn another_machine_is_inconclusive_with_the_values_for_show() {
     let mut head = Sample { slower: 3.0, ..Sample::seeded(2) }.run();
     head.document.fingerprint.cores = 4;
     head.document.fingerprint.memory_bytes = head.document.fingerprint.memory_bytes / 100 * 97;
-    let comparison = compare_named("main", &base, &head);
+    let comparison = stored_named("main", &base, &head);
     assert_eq!(comparison.verdict, Verdict::Inconclusive);
     let test = &comparison.tests[0];
     assert_eq!(test.reasons.len(), 2, "a little less memory is the same class: {:?}", test.reasons);
@@ -162,19 +167,19 @@ fn another_load_is_not_comparable_and_a_changed_body_only_warns() {
     let base = Sample::seeded(1).run();
     let mut head = Sample::seeded(1).run();
     head.tests[0].document.workload_hash = "other".to_owned();
-    let test = compare(&base, &head).tests.remove(0);
+    let test = stored(&base, &head).tests.remove(0);
     assert_eq!(test.verdict, Verdict::NotComparable);
     assert!(says(&test, "options that shape the load differ") && says(&test, "--save-baseline NAME"));
     assert!(test.metrics.is_empty());
 
     let options = Options { duration: Some(Duration::from_secs(30)), ..Sample::default().options };
-    let test = compare(&base, &Sample { options, ..Sample::default() }.run()).tests.remove(0);
+    let test = stored(&base, &Sample { options, ..Sample::default() }.run()).tests.remove(0);
     assert_eq!(test.verdict, Verdict::NotComparable);
     assert!(says(&test, "20 looping VUs for 1m in the baseline") && says(&test, "for 30s"), "{test:?}");
 
     let mut head = Sample::seeded(1).run();
     head.tests[0].document.definitions[0].body_hash = "other".to_owned();
-    let test = compare(&base, &head).tests.remove(0);
+    let test = stored(&base, &head).tests.remove(0);
     assert!(test.verdict == Verdict::Unchanged && says(&test, "the code of browse has changed"), "{test:?}");
 }
 
@@ -182,21 +187,21 @@ fn another_load_is_not_comparable_and_a_changed_body_only_warns() {
 fn a_measurement_that_cannot_be_trusted_is_invalid_on_either_side() {
     let sound = Sample::seeded(1).run();
     let saturated = Sample { cpu: 0.95, slower: 3.0, ..Sample::seeded(2) }.run();
-    let comparison = compare(&sound, &saturated);
+    let comparison = stored(&sound, &saturated);
     assert_eq!(comparison.verdict, Verdict::Invalid);
     assert!(says(&comparison.tests[0], "this run can't be trusted: the load generator used 95 %"));
-    let other_way = compare(&saturated, &sound);
+    let other_way = stored(&saturated, &sound);
     assert_eq!(other_way.verdict, Verdict::Invalid);
     assert!(says(&other_way.tests[0], "save a new baseline"), "{:?}", other_way.tests[0].reasons);
 
     let missing_users = Sample { active_vus: 19, ..Sample::seeded(2) }.run();
-    let comparison = compare(&sound, &missing_users);
+    let comparison = stored(&sound, &missing_users);
     assert_eq!(comparison.verdict, Verdict::Invalid);
     assert!(says(&comparison.tests[0], "only 95 % of the planned virtual users"));
 
     let mut told = Sample::seeded(2).run();
     told.tests[0].document.invalid.push("the clock jumped".to_owned());
-    assert!(says(&compare(&sound, &told).tests[0], "the clock jumped"));
+    assert!(says(&stored(&sound, &told).tests[0], "the clock jumped"));
 }
 
 #[test]
@@ -205,7 +210,7 @@ fn a_run_that_did_not_end_is_not_comparable() {
     let mut cut = Sample::seeded(2).run();
     cut.tests[0].document.outcome.end = End::Interrupted;
     for (base, head, what) in [(&sound, &cut, "this run was interrupted"), (&cut, &sound, "save a new one")] {
-        let test = compare(base, head).tests.remove(0);
+        let test = stored(base, head).tests.remove(0);
         assert_eq!(test.verdict, Verdict::NotComparable);
         assert!(says(&test, what), "{:?}", test.reasons);
     }
@@ -216,12 +221,12 @@ fn runs_that_someone_paused_or_scaled_are_not_comparable() {
     let sound = Sample::seeded(1).run();
     let mut paused = Sample::seeded(2).run();
     paused.tests[0].document.outcome.paused_seconds = 12.5;
-    let test = compare(&sound, &paused).tests.remove(0);
+    let test = stored(&sound, &paused).tests.remove(0);
     assert_eq!(test.verdict, Verdict::NotComparable);
     assert!(says(&test, "this run was paused for 12.5s"), "{:?}", test.reasons);
     let mut scaled = Sample::seeded(2).run();
     scaled.tests[0].document.outcome.scaled = true;
-    let test = compare_named("main", &scaled, &sound).tests.remove(0);
+    let test = stored_named("main", &scaled, &sound).tests.remove(0);
     assert_eq!(test.verdict, Verdict::NotComparable);
     assert!(says(&test, "scaled") && says(&test, "--save-baseline main"), "{:?}", test.reasons);
 }
@@ -239,7 +244,7 @@ fn an_arrival_rate_that_starts_late_is_invalid() {
     }
     test.intervals[0].new_series.push(lag);
     late.tests.push(TestData::new(test.document, test.intervals));
-    let comparison = compare(&sound, &late);
+    let comparison = stored(&sound, &late);
     assert_eq!(comparison.verdict, Verdict::Invalid);
     assert!(says(&comparison.tests[0], "started 30.0ms late"), "{:?}", comparison.tests[0].reasons);
 }
@@ -271,7 +276,7 @@ fn a_capacity_search_is_compared_by_its_capacity_alone() {
     let base = run(700, 1.0);
     for (held, expected) in [(700, Verdict::Unchanged), (500, Verdict::Regressed), (900, Verdict::Unchanged)]
     {
-        let comparison = compare(&base, &run(held, 3.0));
+        let comparison = stored(&base, &run(held, 3.0));
         assert_eq!(comparison.verdict, expected);
         let test = &comparison.tests[0];
         assert!(test.metrics.len() == 1 && says(test, "by its capacity alone"), "{test:#?}");
@@ -281,7 +286,7 @@ fn a_capacity_search_is_compared_by_its_capacity_alone() {
     }
     let mut elsewhere = run(500, 1.0);
     elsewhere.document.fingerprint.cores = 2;
-    assert_eq!(compare(&base, &elsewhere).verdict, Verdict::Inconclusive);
+    assert_eq!(stored(&base, &elsewhere).verdict, Verdict::Inconclusive);
 }
 
 #[test]
@@ -289,7 +294,7 @@ fn drops_on_one_side_forbid_latency_and_are_judged_themselves() {
     let options = Options { vus: Some(20), iterations: Some(2_000), ..Options::default() };
     let sample = |seed| Sample { options: options.clone(), ..Sample::seeded(seed) };
     let head = Sample { rate: 50.0, dropped: 1_000, slower: 2.0, ..sample(2) };
-    let comparison = compare(&sample(1).run(), &head.run());
+    let comparison = stored(&sample(1).run(), &head.run());
     let test = &comparison.tests[0];
     assert!(named(test, "p95").reason.as_ref().unwrap().contains("different loads"));
     assert!(named(test, "p95").verdict == Verdict::Inconclusive && says(test, "latency is not judged"));
@@ -300,7 +305,7 @@ fn drops_on_one_side_forbid_latency_and_are_judged_themselves() {
     assert_eq!(comparison.verdict, Verdict::Regressed);
     // A run that just missed its time is no regression: its throughput is nearly the same.
     let late = Sample { dropped: 20, ..sample(1) }.run();
-    assert_eq!(compare(&sample(1).run(), &late).verdict, Verdict::Inconclusive);
+    assert_eq!(stored(&sample(1).run(), &late).verdict, Verdict::Inconclusive);
 }
 
 #[test]
@@ -312,7 +317,7 @@ fn a_short_hold_is_inconclusive_and_says_how_long_it_should_be() {
         ..Options::default()
     };
     let sample = |seed, hold| Sample { options: stages(hold), rate: 400.0, ..Sample::seeded(seed) };
-    let comparison = compare(&sample(1, 3).run(), &Sample { slower: 2.0, ..sample(2, 3) }.run());
+    let comparison = stored(&sample(1, 3).run(), &Sample { slower: 2.0, ..sample(2, 3) }.run());
     let test = &comparison.tests[0];
     assert_eq!(comparison.verdict, Verdict::Inconclusive);
     assert!(
@@ -322,7 +327,7 @@ fn a_short_hold_is_inconclusive_and_says_how_long_it_should_be() {
     let p95 = named(test, "p95");
     assert!(p95.change.unwrap() > 1.5 && p95.reason.as_ref().unwrap().contains("needs 6 windows"));
     // Taking the advice is enough.
-    let comparison = compare(&sample(1, 9).run(), &Sample { slower: 2.0, ..sample(2, 9) }.run());
+    let comparison = stored(&sample(1, 9).run(), &Sample { slower: 2.0, ..sample(2, 9) }.run());
     assert_eq!(comparison.verdict, Verdict::Regressed, "{:#?}", comparison.tests[0]);
 }
 
@@ -339,12 +344,12 @@ fn what_the_plan_changes_in_the_course_of_a_run_is_not_noise() {
     };
     for course in [ramp, staircase] {
         let run = |seed, slower| Sample { seed, slower, ..course.clone() }.run();
-        let equal = compare(&run(1, 1.0), &run(2, 1.0)).tests.remove(0);
+        let equal = stored(&run(1, 1.0), &run(2, 1.0)).tests.remove(0);
         assert_ne!(equal.verdict, Verdict::Regressed);
         let (lower, upper) = named(&equal, "p95").interval.unwrap();
         assert!(upper / lower < 1.7, "{equal:#?}");
         assert!(!says(&equal, "went from"), "{:?}", equal.reasons);
-        let slow = compare(&run(1, 1.0), &run(2, 2.0)).tests.remove(0);
+        let slow = stored(&run(1, 1.0), &run(2, 2.0)).tests.remove(0);
         assert_eq!(named(&slow, "p95").verdict, Verdict::Regressed, "{slow:#?}");
     }
 }
@@ -354,7 +359,7 @@ fn a_test_that_measured_nothing_is_inconclusive() {
     let mut empty = Sample::default().run();
     empty.tests[0] = TestData::new(empty.tests[0].document.clone(), Vec::new());
     for (base, head) in [(&empty, &empty), (&Sample::default().run(), &empty)] {
-        let test = compare(base, head).tests.remove(0);
+        let test = stored(base, head).tests.remove(0);
         assert_eq!(test.verdict, Verdict::Inconclusive);
         assert!(says(&test, "too short to compare"), "{test:#?}");
     }
@@ -363,7 +368,7 @@ fn a_test_that_measured_nothing_is_inconclusive() {
 #[test]
 fn a_run_that_drifts_is_told() {
     let test =
-        compare(&Sample::seeded(1).run(), &Sample { drift: 2.0, ..Sample::seeded(1) }.run()).tests.remove(0);
+        stored(&Sample::seeded(1).run(), &Sample { drift: 2.0, ..Sample::seeded(1) }.run()).tests.remove(0);
     assert!(
         says(&test, "p95 of this run went from 1 to") && !says(&test, "p95 of the baseline"),
         "{test:#?}"
@@ -375,13 +380,13 @@ fn new_and_missing_tests_are_told_and_fail_nothing() {
     let run = |ids: &[&str]| {
         run_of(ids.iter().map(|id| Sample { endpoints: 1, ..Sample::default() }.test(id)).collect())
     };
-    let comparison = compare(&run(&["p/lib/old", "p/lib/gone"]), &run(&["p/lib/old", "p/lib/new"]));
+    let comparison = stored(&run(&["p/lib/old", "p/lib/gone"]), &run(&["p/lib/old", "p/lib/new"]));
     assert_eq!(comparison.verdict, Verdict::Unchanged);
     assert_eq!(comparison.tests[1].verdict, Verdict::NotComparable);
     assert!(says(&comparison.tests[1], "new test"));
     assert!(comparison.warnings.iter().any(|warning| warning.contains("p/lib/gone")));
-    assert_eq!(compare(&run(&["a"]), &run(&["b"])).verdict, Verdict::NotComparable);
-    assert_eq!(compare(&run(&["a"]), &run(&[])).verdict, Verdict::Inconclusive);
+    assert_eq!(stored(&run(&["a"]), &run(&["b"])).verdict, Verdict::NotComparable);
+    assert_eq!(stored(&run(&["a"]), &run(&[])).verdict, Verdict::Inconclusive);
 }
 
 #[test]
