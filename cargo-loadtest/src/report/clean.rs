@@ -84,6 +84,21 @@ pub(super) fn clip(text: &str, columns: usize) -> String {
     text.to_owned()
 }
 
+/// The text in lines of at most `columns`, broken between words; a longer word has a line of its own.
+pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        match lines.last_mut() {
+            Some(line) if width(line) + 1 + width(word) <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 fn clip_at(text: &str, end: usize) -> String {
     text[..end].trim_end().trim_end_matches('\u{200d}').to_owned()
 }
@@ -108,6 +123,8 @@ mod tests {
         assert_eq!(clip("좌석 예약 확인", 6), "좌석…");
         assert_eq!(clip("short", 5), "short");
         assert_eq!(clip("longer", 5), "long…");
+        assert_eq!(wrap("one  two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("좌석 예약 a-word-of-its-own", 9), ["좌석 예약", "a-word-of-its-own"]);
         for columns in 1..20 {
             assert!(width(&clip("a좌b석👩‍👩‍👧c예약", columns)) <= columns.max(1));
         }

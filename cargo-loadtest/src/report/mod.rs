@@ -13,7 +13,11 @@ pub mod html;
 pub mod json;
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+mod schema;
 pub mod text;
+pub mod trend;
 mod view;
 
 pub use text::TextOptions;
+pub use view::{MetricRow, TestRows, comparison_rows, first_line};

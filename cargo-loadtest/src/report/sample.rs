@@ -13,12 +13,15 @@ use loadtest_core::results::{
 };
 
 use crate::compare::{
-    Comparison, MetricComparison, MetricKind, Mode, SCHEMA_VERSION as COMPARISON_VERSION, Side,
+    Comparison, MetricComparison, MetricKind, Mode, Rule, SCHEMA_VERSION as COMPARISON_VERSION, Side,
     TestComparison, Verdict,
 };
 use crate::data::{RunData, TestData};
 
+mod duet;
 pub(super) mod open;
+
+pub(super) use duet::duet;
 
 /// What a sample is made of.
 pub(super) struct Recipe {
@@ -186,7 +189,7 @@ pub(super) fn hostile() -> (RunData, RunData, Comparison) {
     run.document.repeat = format!("cargo loadtest {} --tag {}", EVIL[0], EVIL[3]);
     let base = self::run(EVIL[2], "2026-05-01T09:00:00Z", vec![test(&hostile_recipe())], 0);
     let mut comparison = comparison(&run, &base);
-    comparison.base.baseline = Some(format!("{}{}", EVIL[0], EVIL[3]));
+    comparison.base.name = Some(format!("{}{}", EVIL[0], EVIL[3]));
     comparison.warnings = EVIL.iter().map(|evil| (*evil).to_owned()).collect();
     comparison.tests[0].reasons = comparison.warnings.clone();
     comparison.tests[0].metrics[0].name = EVIL[3].to_owned();
@@ -454,11 +457,24 @@ fn document(recipe: &Recipe, scenario: &str) -> TestDocument {
     }
 }
 
+fn rule() -> Rule {
+    Rule {
+        alpha: 0.05,
+        min_effect: 0.25,
+        equivalence: 0.25,
+        share_equivalence: 0.001,
+        session_spread: Some(0.05),
+    }
+}
+
 fn comparison(run: &RunData, base: &RunData) -> Comparison {
     use MetricKind::{Latency, Share, Throughput};
     let side = |run: &RunData, baseline: Option<&str>| Side {
-        run: run.document.id.clone(),
-        baseline: baseline.map(str::to_owned),
+        name: baseline.map(str::to_owned),
+        is_saved: baseline.is_some(),
+        runs: vec![run.document.id.clone()],
+        sessions: 1,
+        found: None,
         commit: run.document.revision.commit.clone(),
         dirty: false,
         started_at: run.document.started_at.clone(),
@@ -473,8 +489,12 @@ fn comparison(run: &RunData, base: &RunData) -> Comparison {
         interval: Some(interval),
         p: Some(0.01),
         verdict,
+        min_effect: if kind == Share { 0.001 } else { 0.25 },
         detectable: Some(if kind == Share { 0.004 } else { 1.31 }),
+        runs_needed: None,
         reason: None,
+        base_runs: Vec::new(),
+        head_runs: Vec::new(),
     };
     let latency = |run: &RunData, q| {
         run.tests[0]
@@ -528,15 +548,22 @@ fn comparison(run: &RunData, base: &RunData) -> Comparison {
         mode: Mode::Stored,
         base: side(base, Some("main")),
         head: side(run, None),
-        min_effect: 0.25,
-        equivalence: 0.25,
-        share_equivalence: 0.001,
-        alpha: 0.05,
-        session_spread: 0.05,
+        why: "there is no history of `main` yet".to_owned(),
+        rule: rule(),
+        order: Vec::new(),
+        seed: None,
+        repeat: String::new(),
+        closer: None,
         warnings: vec!["the body of the test has changed since the baseline".to_owned()],
         tests: vec![TestComparison {
             id: run.tests[0].document.id.clone(),
+            file: "src/lib.rs".to_owned(),
+            line: 7,
             verdict: Verdict::Regressed,
+            rule: rule(),
+            runs: 1,
+            shift: Vec::new(),
+            distance: None,
             reasons: vec!["no hold stage is long enough for its own segment".to_owned()],
             metrics,
         }],

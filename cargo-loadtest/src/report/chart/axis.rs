@@ -89,6 +89,57 @@ pub(super) fn scale(quantity: Quantity, low: f64, high: f64) -> Scale {
     }
 }
 
+/// An axis of ratios, by their logarithm: with 1 on it, and wide enough for `low` and `high` as far as that is
+/// sensible. Its ticks are round changes in percent, or multiples where it is wide.
+pub(super) fn ratio_scale(low: f64, high: f64) -> Scale {
+    const WIDEST: f64 = 20.0;
+    let sane = |ratio: f64| if ratio.is_nan() { 1.0 } else { ratio.clamp(1.0 / WIDEST, WIDEST) };
+    // A little room, so that no marker stands on the edge.
+    let (low, high) = (sane(low).min(0.99) / 1.01, sane(high).max(1.01) * 1.01);
+    let within = |ticks: Vec<f64>| -> Vec<f64> {
+        ticks.into_iter().filter(|tick| *tick >= low && *tick <= high).collect()
+    };
+    let width = (high / low).ln();
+    let ticks = if high / low > 6.0 {
+        within([0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0].to_vec())
+    } else {
+        const STEPS: [f64; 8] = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5];
+        let of = |step: f64| {
+            let reach = (1.0 / step).round() as i32;
+            within((1 - reach..=5 * reach).map(|n| 1.0 + f64::from(n) * step).collect())
+        };
+        // Upwards the same step takes less and less room: labels are told apart at the upper end.
+        let apart = |ticks: &Vec<f64>| ticks.windows(2).all(|pair| (pair[1] / pair[0]).ln() * 9.0 >= width);
+        STEPS.into_iter().map(of).find(apart).unwrap_or_else(|| within(vec![0.5, 1.0, 2.0, 4.0]))
+    };
+    Scale { log: true, low, high, ticks }
+}
+
+/// A linear axis around values that need not be near zero: with a little room, and round ticks.
+pub(super) fn scale_around(low: f64, high: f64) -> Scale {
+    let middle = (low + high) / 2.0;
+    // Equal values have a place of their own too.
+    let room = ((high - low) * 0.12).max(middle.abs() * 0.01).max(1e-6);
+    let (low, high) = (low - room, high + room);
+    let step = ceil_125((high - low) / 5.0);
+    let (first, last) = ((low / step).floor() as i64, (high / step).ceil() as i64);
+    let first = if low >= -room { first.max(0) } else { first };
+    let ticks: Vec<f64> = (first..=last).map(|n| n as f64 * step).collect();
+    Scale { log: false, low: first as f64 * step, high: last as f64 * step, ticks }
+}
+
+/// A ratio on an axis: `+20%`, `-5%`, `±0`, or `×5` on a wide one.
+pub(super) fn ratio_label(ratio: f64, scale: &Scale) -> String {
+    let percent = (ratio - 1.0) * 100.0;
+    if scale.high / scale.low > 6.0 {
+        format!("×{}", super::trim(ratio))
+    } else if percent.abs() < 1e-6 {
+        "±0".to_owned()
+    } else {
+        format!("{}{}%", if percent > 0.0 { "+" } else { "-" }, super::trim(percent.abs()))
+    }
+}
+
 /// The largest of 1, 2, 5 times a power of ten that is not above `value`.
 fn floor_125(value: f64) -> f64 {
     let power = 10f64.powf(value.log10().floor());
@@ -197,6 +248,33 @@ mod tests {
             let ticks = log_ticks(floor_125(low), ceil_125(high));
             assert!((1..=9).contains(&ticks.len()), "{low}..{high}: {ticks:?}");
         }
+    }
+
+    #[test]
+    fn axes_of_ratios_have_a_few_round_ticks_with_no_change_among_them() {
+        for (low, high) in [(0.99, 1.01), (0.9, 1.12), (0.6, 1.9), (0.2, 7.0), (0.0, f64::INFINITY)] {
+            let scale = ratio_scale(low, high);
+            assert!((3..=12).contains(&scale.ticks.len()), "{low}..{high}: {:?}", scale.ticks);
+            assert!(scale.ticks.iter().any(|tick| (tick - 1.0).abs() < 1e-9), "{:?}", scale.ticks);
+            assert!(scale.ticks.iter().all(|tick| *tick >= scale.low && *tick <= scale.high));
+        }
+        let labels = |scale: &Scale| scale.ticks.iter().map(|t| ratio_label(*t, scale)).collect::<Vec<_>>();
+        assert_eq!(labels(&ratio_scale(0.91, 1.12)), ["-5%", "±0", "+5%", "+10%"]);
+        assert_eq!(labels(&ratio_scale(0.5, 8.0)), ["×0.5", "×1", "×2", "×5"]);
+    }
+
+    #[test]
+    fn axes_around_values_hold_them_and_do_not_go_below_zero_for_nothing() {
+        for (low, high) in [(45.7, 52.1), (318.0, 318.0), (0.2, 9.0), (0.0, 0.0)] {
+            let scale = scale_around(low, high);
+            assert!(
+                scale.low <= low && scale.high >= high && scale.low >= 0.0,
+                "{low}..{high}: {:?}",
+                scale.ends()
+            );
+            assert!((2..=9).contains(&scale.ticks.len()), "{low}..{high}: {:?}", scale.ticks);
+        }
+        assert!(scale_around(45.7, 52.1).low > 40.0);
     }
 
     #[test]

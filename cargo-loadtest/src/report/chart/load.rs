@@ -70,17 +70,20 @@ impl Chart for Load {
             starts.iter().zip(&dropped).map(|(starts, dropped)| dropped.and(starts.planned_rate)).collect();
         let exist = |index: usize| states(index).map(|state| f64::from(state.initialised_vus)).sum::<f64>();
         let line = |label: &str, style, step, points| Line { label: label.to_owned(), style, step, points };
-        // Arrival rates plan starts, and take as many users as these need.
+        // Arrival rates plan starts, and take as many users as these need. Those that share a number of iterations
+        // end with them, so that nobody planned how many there are at a time.
+        let has_plan = !open && plans_users(test);
         let plan = if open {
-            line("VUs initialised", EXISTING, true, users(&exist))
+            Some(line("VUs initialised", EXISTING, true, users(&exist)))
         } else {
-            line("VUs planned", REFERENCE, true, plan(test, last).unwrap_or_else(|| users(&planned)))
+            let planned = || plan(test, last).unwrap_or_else(|| users(&planned));
+            has_plan.then(|| line("VUs planned", REFERENCE, true, planned()))
         };
         let mut panels = vec![Panel {
             caption: "Virtual users".into(),
             height: 120,
             y: Quantity::Count,
-            lines: vec![plan, line("VUs active", 3, false, users(&active))],
+            lines: plan.into_iter().chain([line("VUs active", 3, false, users(&active))]).collect(),
         }];
         let requested = has_requests.then(|| line("requests", 0, false, at_middle(&requests)));
         let achieved = |label, style, rates: &[Option<f64>]| line(label, style, false, at_middle(rates));
@@ -129,13 +132,15 @@ impl Chart for Load {
         let top = if has_requests { &requests } else { &iterations };
         let (size, body) = plot.draw()?;
         Ok(Some(Drawing {
-            title: "Planned and achieved load".into(),
+            title: if open || has_plan { "Planned and achieved load" } else { "Achieved load" }.into(),
             description: format!(
                 "{}, second by second. At most {} active; the most {} in a second were {}.{}{}",
                 if open {
                     "Virtual users above the rate of starts that was planned and the rate that was achieved"
-                } else {
+                } else if has_plan {
                     "Virtual users, planned and active, above the achieved rate"
+                } else {
+                    "Active virtual users above the achieved rate"
                 },
                 match peak {
                     1.0 => "1 virtual user was".to_owned(),
@@ -153,8 +158,9 @@ impl Chart for Load {
             body,
             legend: plot.legend(),
             table: table(test, input.max_rows, &|index| {
-                let first = if open { exist(index) } else { planned(index) };
-                let mut cells = vec![format_count(first), format_count(active(index))];
+                let first = if open { Some(exist(index)) } else { has_plan.then(|| planned(index)) };
+                let mut cells: Vec<String> = first.into_iter().map(format_count).collect();
+                cells.push(format_count(active(index)));
                 if open {
                     cells.extend([rate_cell(planned_starts[index]), rate_cell(dropped[index])]);
                 }
@@ -172,14 +178,24 @@ impl Chart for Load {
 fn table(test: &TestData, max_rows: usize, row: &dyn Fn(usize) -> Vec<String>) -> Table {
     let mut columns = if test.is_open() {
         vec!["VUs initialised", "VUs active", "starts planned", "starts dropped"]
-    } else {
+    } else if plans_users(test) {
         vec!["VUs planned", "VUs active"]
+    } else {
+        vec!["VUs active"]
     };
     columns.extend(["requests", "iterations"]);
     if test.intervals.iter().any(|interval| interval.paused) {
         columns.push("pause");
     }
     Table::of_intervals(test, max_rows, &columns, row)
+}
+
+/// Whether it is planned how many virtual users there are at any time: not if a workload ends with its iterations.
+fn plans_users(test: &TestData) -> bool {
+    let mut workloads = test.document.outcome.workloads.values();
+    !workloads.any(|workload| {
+        matches!(workload.shape, Shape::SharedIterations { .. } | Shape::PerVuIterations { .. })
+    })
 }
 
 /// The virtual users that the workloads plan together, up to `last`; `None` if one of them ends with its

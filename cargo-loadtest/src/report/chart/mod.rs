@@ -8,15 +8,20 @@
 use loadtest_core::units::format_rate;
 use serde::Serialize;
 
+use crate::compare::{Comparison, TestComparison};
 use crate::data::TestData;
 
 mod axis;
 mod capacity;
 mod errors;
+mod intervals;
 mod load;
 mod overlay;
 mod percentiles;
+mod picture;
 mod plot;
+mod runs;
+mod shift;
 #[cfg(test)]
 mod tests;
 
@@ -44,6 +49,8 @@ pub(super) struct Input<'a> {
     pub test: &'a TestData,
     /// The same test in the baseline's run.
     pub base: Option<&'a TestData>,
+    /// What comparing said of it.
+    pub comparison: Option<(&'a Comparison, &'a TestComparison)>,
     /// The most points that a line may have.
     pub max_points: usize,
     /// The most rows that a table may have.
@@ -61,8 +68,16 @@ pub(super) trait Chart: Sync {
 }
 
 /// Every chart, in the order of the report.
-pub(super) const CHARTS: &[&dyn Chart] =
-    &[&capacity::CapacityChart, &overlay::Overlay, &load::Load, &percentiles::Percentiles, &errors::Errors];
+pub(super) const CHARTS: &[&dyn Chart] = &[
+    &capacity::CapacityChart,
+    &intervals::Intervals,
+    &runs::Runs,
+    &shift::Shift,
+    &overlay::Overlay,
+    &load::Load,
+    &percentiles::Percentiles,
+    &errors::Errors,
+];
 
 /// A drawn chart.
 #[derive(Debug, Clone, Serialize)]
@@ -128,6 +143,11 @@ impl Table {
             }),
         }
     }
+}
+
+/// The latencies of a search follow from what it finds: they are those of no load in particular.
+fn is_search(test: &TestData) -> bool {
+    !test.document.outcome.capacities.is_empty()
 }
 
 /// A number with at most two decimals.

@@ -5,8 +5,9 @@ use loadtest_core::units::format_millis;
 
 use super::axis::Quantity;
 use super::plot::{Line, Panel, Plot, REFERENCE};
-use super::{Chart, Drawing, Input, Section, Table};
+use super::{Chart, Drawing, Input, Section, Table, is_search};
 use crate::data::successes;
+use crate::report::view::side_names;
 
 /// The chart of both distributions.
 pub(super) struct Overlay;
@@ -35,16 +36,16 @@ impl Chart for Overlay {
 
     fn draw(&self, input: &Input<'_>) -> anyhow::Result<Option<Drawing>> {
         let Some(base) = input.base else { return Ok(None) };
-        if !input.test.document.outcome.capacities.is_empty() {
-            // The load of a search follows from what it finds: its latencies are those of no load in particular.
+        if is_search(input.test) {
             return Ok(None);
         }
+        let (before, now) = input.comparison.map_or(("baseline", "this run"), |(all, _)| side_names(all));
         let metric = input.test.latency_metric();
         let head = input.test.total(metric, successes);
         let base = base.total(metric, successes);
-        let (before, after) = (cumulative(&base), cumulative(&head));
+        let (older, after) = (cumulative(&base), cumulative(&head));
         let ends = |points: &[(f64, Option<f64>)]| Some((points.first()?.0, points.last()?.0));
-        let (Some(old), Some(new)) = (ends(&before), ends(&after)) else { return Ok(None) };
+        let (Some(old), Some(new)) = (ends(&older), ends(&after)) else { return Ok(None) };
         let line = |label: &str, style, points| Line { label: label.to_owned(), style, step: true, points };
         let plot = Plot {
             x_caption: "latency (log scale)",
@@ -54,7 +55,7 @@ impl Chart for Overlay {
                 caption: "Share of successes that were as fast or faster".into(),
                 height: 220,
                 y: Quantity::Share,
-                lines: vec![line("this run", 0, after), line("baseline", REFERENCE, before)],
+                lines: vec![line(now, 0, after), line(before, REFERENCE, older)],
             }],
             max_points: input.max_points,
         };
@@ -62,10 +63,10 @@ impl Chart for Overlay {
             |totals: &Totals, q| totals.quantile(q, Unit::Millis).map_or_else(|| "–".into(), format_millis);
         let (size, body) = plot.draw()?;
         Ok(Some(Drawing {
-            title: "Distribution of latency, baseline and this run".into(),
+            title: format!("Distribution of latency, {before} and {now}"),
             description: format!(
-                "For each latency the share of successful {metric} that was at most as long. Where the line of this run \
-                 lies to the right of the baseline's, it is slower. Median {} before, {} now.",
+                "For each latency the share of successful {metric} that was at most as long. Where the line of {now} \
+                 lies to the right of the other, it is slower. Median {} before, {} now.",
                 show(&base, 0.5),
                 show(&head, 0.5),
             ),
@@ -73,7 +74,7 @@ impl Chart for Overlay {
             body,
             legend: plot.legend(),
             table: Table {
-                head: vec!["quantile".into(), "baseline".into(), "this run".into()],
+                head: vec!["quantile".into(), before.into(), now.into()],
                 rows: ROWS
                     .iter()
                     .map(|(name, q)| vec![(*name).to_owned(), show(&base, *q), show(&head, *q)])

@@ -27,22 +27,29 @@ const FONT: f64 = 11.0 * SCALE as f64 * 1.24;
 /// At most this many markers tell lines apart without hiding them.
 const MARKERS: usize = 14;
 
-const TEXT: RGBColor = RGBColor(0x2a, 0x33, 0x42);
-const MUTED: RGBColor = RGBColor(0x5b, 0x66, 0x76);
-const GRID: RGBColor = RGBColor(0xe2, 0xe7, 0xee);
-const AXIS: RGBColor = RGBColor(0x9a, 0xa5, 0xb5);
+/// A key of the page's colours.
+pub(super) const TEXT: RGBColor = RGBColor(0x2a, 0x33, 0x42);
+/// A key of the page's colours.
+pub(super) const MUTED: RGBColor = RGBColor(0x5b, 0x66, 0x76);
+/// A key of the page's colours.
+pub(super) const GRID: RGBColor = RGBColor(0xe2, 0xe7, 0xee);
+/// A key of the page's colours.
+pub(super) const AXIS: RGBColor = RGBColor(0x9a, 0xa5, 0xb5);
 
 /// How a line looks. The first seven colours of Okabe and Ito (2008), darkened or lightened for contrast.
-struct Style {
-    light: RGBColor,
+pub(super) struct Style {
+    /// Its key, which is its shade in the light.
+    pub(super) light: RGBColor,
     dark: &'static str,
     /// In units of the picture.
     dash: &'static str,
-    marker: Marker,
+    /// What stands on its points.
+    pub(super) marker: Marker,
 }
 
+/// What stands on a point.
 #[derive(Clone, Copy)]
-enum Marker {
+pub(super) enum Marker {
     Circle,
     Triangle,
     Square,
@@ -51,7 +58,8 @@ enum Marker {
     None,
 }
 
-const STYLES: &[Style] = &[
+/// Every look that a line may have.
+pub(super) const STYLES: &[Style] = &[
     Style { light: RGBColor(0x00, 0x66, 0xb0), dark: "#56b4f0", dash: "", marker: Marker::Circle },
     Style { light: RGBColor(0xc2, 0x4e, 0x00), dark: "#ff9c4a", dash: "14 8", marker: Marker::Triangle },
     Style { light: RGBColor(0x00, 0x7d, 0x5b), dark: "#33cfa0", dash: "4 7", marker: Marker::Square },
@@ -290,12 +298,13 @@ pub(in crate::report) fn palette_css() -> (String, String) {
     (light, dark)
 }
 
-fn hex(RGBColor(r, g, b): RGBColor) -> String {
+/// A colour as pictures and style sheet write it.
+pub(super) fn hex(RGBColor(r, g, b): RGBColor) -> String {
     format!("#{r:02X}{g:02X}{b:02X}")
 }
 
 /// A line and its marker, 56 × 24 units.
-fn swatch(style: usize) -> String {
+pub(super) fn swatch(style: usize) -> String {
     let key = hex(STYLES[style % STYLES.len()].light);
     let line =
         format!("<line class=\"s{style}\" x1=\"2\" y1=\"12\" x2=\"54\" y2=\"12\" stroke-width=\"4\"/>");

@@ -202,7 +202,8 @@ fn a_hint_stands_whole_below_its_message_and_is_escaped() {
 
 #[test]
 fn every_chart_has_a_title_a_description_and_its_numbers() {
-    let tokens = check(&sample_page());
+    let (run, base, duet) = sample::duet();
+    let tokens = check(&render(&run, Some(&base), Some(&duet)).expect("renders"));
     let figures: Vec<usize> = (0..tokens.len())
         .filter(|at| matches!(&tokens[*at], Token::Open { name, .. } if name == "figure"))
         .collect();
@@ -444,6 +445,8 @@ fn samples_can_be_looked_at() {
     let write = |name: &str, page: String| std::fs::write(to.join(name), page).expect("writes");
     let (run, base, comparison) = sample::concert();
     write("concert.html", render(&run, Some(&base), Some(&comparison)).expect("renders"));
+    let (run, base, comparison) = sample::duet();
+    write("duet.html", render(&run, Some(&base), Some(&comparison)).expect("renders"));
     let (run, base, comparison) = sample::hostile();
     write("hostile.html", render(&run, Some(&base), Some(&comparison)).expect("renders"));
     let tests = vec![sample::test(&sample::long_recipe()), sample::test(&sample::recipe())];
@@ -548,4 +551,69 @@ fn cards_say_nothing_of_starts_that_nobody_planned() {
     test.document.outcome.end = End::Interrupted;
     let text = page(test);
     assert!(!text.contains("all that was planned started") && text.contains("until the run was cut short"));
+}
+
+#[test]
+fn a_duet_calls_its_sides_base_and_head_and_says_which_run_the_details_are_of() {
+    let (run, base, duet) = sample::duet();
+    let page = render(&run, Some(&base), Some(&duet)).expect("renders");
+    let text = text_of(&check(&page));
+    in_order(
+        &text,
+        &[
+            "regressed against main: errors +1.86 pp, p95 +14.2%",
+            "The comparison is over all runs.",
+            "run 1 of the 6 of head",
+            "Compared with main",
+            "Duet of 6 pairs against main (the merge base of main and HEAD, 1a2b3c4, 3 days old)",
+            "runs in order: h b b h (h) (b) h b",
+            "pair 3 was made again: 12 % of the CPU was stolen",
+            "95% interval",
+            "counts from 7% on here",
+            "about 14 runs of each side would be needed",
+            "Change of every metric",
+            "Runs in the order in which they were made",
+            "Where along the distribution it moved",
+            "Distribution of latency, base and head",
+            "Repeat this comparison",
+            "--duet --runs 6 --seed 42",
+        ],
+    );
+    assert!(!page.contains(">this run<") && !page.contains(">baseline<"));
+    assert!(sample_page().contains(">this run<") && sample_page().contains(">baseline<"));
+    assert!(page.len() < 300_000, "{}", page.len());
+    let single = sample_page();
+    assert!(!single.contains("The comparison is over all runs"));
+}
+
+#[test]
+fn hostile_texts_of_a_duet_do_nothing() {
+    let (run, base, hostile) = sample::hostile();
+    let (_, _, mut duet) = sample::duet();
+    (duet.base.name, duet.base.found) = (hostile.base.name, Some(EVIL[2].to_owned()));
+    (duet.why, duet.repeat, duet.warnings) = (EVIL[0].to_owned(), EVIL[1].to_owned(), hostile.warnings);
+    duet.tests[0].id = run.tests[0].document.id.clone();
+    for record in &mut duet.order {
+        record.test = run.tests[0].document.id.clone();
+        record.discarded = record.discarded.as_ref().map(|_| EVIL[2].to_owned());
+    }
+    for (metric, evil) in duet.tests[0].metrics.iter_mut().zip(EVIL) {
+        metric.name = evil.to_owned();
+    }
+    duet.head.runs = vec![EVIL[0].to_owned(), EVIL[1].to_owned()];
+    let page = render(&run, Some(&base), Some(&duet)).expect("renders");
+    let tokens = check(&page);
+    assert_eq!(opened(&tokens).filter(|(name, _)| *name == "figure").count(), CHARTS.len() - 1);
+    assert_eq!(opened(&tokens).filter(|(name, _)| *name == "h1").count(), 1);
+    assert!(page.len() < 500_000, "{}", page.len());
+}
+
+#[test]
+fn code_that_is_not_optimised_is_said_to_be_so_at_the_top() {
+    let mut run = run_of(sample::open::arrivals(), 0);
+    run.document.profile = "dev".to_owned();
+    let text = text_of(&check(&render(&run, None, None).expect("renders")));
+    in_order(&text, &["built with profile dev, which does not optimise", "Key figures"]);
+    run.document.profile = "loadtest".to_owned();
+    assert!(!text_of(&check(&render(&run, None, None).expect("renders"))).contains("does not optimise"));
 }

@@ -1,10 +1,19 @@
 //! The comparison with a baseline, on the terminal: what it can tell, then a table for each test.
 
+use super::MESSAGE_COLUMNS;
 use super::paint::{Paint, Tone};
-use super::{MESSAGE_COLUMNS, TestComparisonView};
 use crate::compare::Comparison;
 use crate::report::clean;
-use crate::report::view::{ComparisonView, verdict_mark};
+use crate::report::view::{ComparisonView, MetricRow, TestRows, comparison_rows, verdict_mark};
+
+/// Columns of a table and of the sentences about it.
+const COLUMNS: usize = 118;
+/// Columns of a metric's name.
+const NAME_COLUMNS: usize = 24;
+/// Sentences that are told of a test.
+const REASONS: usize = 12;
+/// A sentence is cut after so many columns.
+const SENTENCE: usize = 4 * MESSAGE_COLUMNS;
 
 /// The verdict in a line, before everything else.
 pub(super) fn verdict_line(comparison: &Comparison, paint: Paint) -> String {
@@ -16,68 +25,93 @@ pub(super) fn verdict_line(comparison: &Comparison, paint: Paint) -> String {
 /// The tables.
 pub(super) fn block(comparison: &Comparison, paint: Paint) -> String {
     let view = ComparisonView::new(comparison);
-    let mut out = format!("{}  {}\n", paint.bold(Tone::Plain, "COMPARISON"), view.headline);
-    out.push_str(&format!("  {}\n", paint.tone(Tone::Dim, &view.power)));
-    out.push_str(&format!("  verdict: {}\n", paint.bold(Tone::of_class(view.class), &view.verdict)));
-    for warning in &view.warnings {
-        let warning = clean::clip(warning, MESSAGE_COLUMNS);
-        out.push_str(&format!("  {} {warning}\n", paint.tone(Tone::Warn, "warning:")));
+    let mut out = format!("{}  with {}\n", paint.bold(Tone::Plain, "COMPARISON"), view.title);
+    if !view.power.is_empty() {
+        sentence(&mut out, &view.power, 2, "", paint, Tone::Dim);
     }
-    for test in &comparison.tests {
+    for warning in &view.warnings {
+        sentence(&mut out, warning, 2, "warning: ", paint, Tone::Plain);
+    }
+    if let Some(order) = &view.order {
+        sentence(&mut out, order, 2, "", paint, Tone::Dim);
+    }
+    for test in comparison_rows(comparison) {
         out.push('\n');
-        let id = clean::clip(&clean::line(&test.id), MESSAGE_COLUMNS);
-        let test = TestComparisonView::new(test, comparison);
-        let verdict = paint.bold(Tone::of_class(test.class), &test.verdict);
+        let verdict = paint.bold(Tone::of_class(test.class), &format!("{} {}", test.mark, test.verdict));
+        let id = clean::clip(&test.id, MESSAGE_COLUMNS);
         out.push_str(&format!("  {}: {verdict}\n", paint.bold(Tone::Plain, &id)));
-        for reason in &test.reasons {
-            out.push_str(&format!("    {}\n", clean::clip(reason, MESSAGE_COLUMNS)));
+        for reason in test.reasons.iter().take(REASONS) {
+            sentence(&mut out, reason, 4, "", paint, Tone::Plain);
+        }
+        if test.reasons.len() > REASONS {
+            out.push_str(&format!("    … and {} more, in the report\n", test.reasons.len() - REASONS));
+        }
+        if let Some(order) = &test.order {
+            sentence(&mut out, order, 4, "", paint, Tone::Dim);
         }
         out.push_str(&table(&test, paint));
+    }
+    if let Some(repeat) = &view.repeat {
+        // Not broken into lines: it is there to be copied.
+        out.push_str(&format!("\n  {} {repeat}\n", paint.tone(Tone::Dim, "repeat with")));
     }
     out
 }
 
-fn table(test: &TestComparisonView, paint: Paint) -> String {
+/// A sentence in as many lines as it takes, indented; the following ones below the first word.
+fn sentence(out: &mut String, text: &str, indent: usize, lead: &str, paint: Paint, tone: Tone) {
+    let start = clean::width(lead);
+    let text = clean::clip(text, SENTENCE);
+    for (index, line) in clean::wrap(&text, COLUMNS.saturating_sub(indent + start)).iter().enumerate() {
+        out.push_str(&" ".repeat(indent));
+        match index {
+            0 => out.push_str(&paint.tone(if tone == Tone::Dim { Tone::Dim } else { Tone::Warn }, lead)),
+            _ => out.push_str(&" ".repeat(start)),
+        }
+        out.push_str(&paint.tone(tone, line));
+        out.push('\n');
+    }
+}
+
+fn table(test: &TestRows, paint: Paint) -> String {
     if test.rows.is_empty() {
         return String::new();
     }
-    let head = ["metric", "base", "head", "change", "95% interval", "verdict"];
-    let rows: Vec<[String; 6]> = test
-        .rows
-        .iter()
-        .map(|row| {
-            let name = clean::clip(&row.name, 40);
-            // Advisory metrics decide nothing: they stand in brackets.
-            let name = if row.gate { name } else { format!("({name})") };
-            let verdict = format!("{} {}", row.mark, row.verdict);
-            [name, row.base.clone(), row.head.clone(), row.change.clone(), row.interval.clone(), verdict]
-        })
-        .collect();
-    let mut widths = head.map(clean::width);
+    let cells = |row: &MetricRow| {
+        let name = clean::clip(&row.name, NAME_COLUMNS);
+        // Advisory metrics decide nothing: they stand in brackets.
+        let name = if row.gate { name } else { format!("({name})") };
+        let [base, head, change] = [&row.base, &row.head, &row.change].map(String::clone);
+        let mut cells = vec![name, base, head, change, row.interval.clone()];
+        cells.extend(test.has_p.then(|| row.p.clone()));
+        cells
+    };
+    let mut head: Vec<String> =
+        ["metric", "base", "head", "change", "95% interval"].map(str::to_owned).to_vec();
+    head.extend(test.has_p.then(|| "p".to_owned()));
+    let rows: Vec<Vec<String>> = test.rows.iter().map(cells).collect();
+    let mut widths: Vec<usize> = head.iter().map(|cell| clean::width(cell)).collect();
     for row in &rows {
         row.iter().zip(&mut widths).for_each(|(cell, width)| *width = (*width).max(clean::width(cell)));
     }
-    let layout = |cells: [&str; 6]| {
-        let mut line = format!("    {}", clean::pad(cells[0], widths[0]));
-        for column in 1..5 {
-            line.push_str(&format!("  {}", clean::pad_start(cells[column], widths[column])));
+    let layout = |cells: &[String]| {
+        let mut line = format!("    {}", clean::pad(&cells[0], widths[0]));
+        for (cell, width) in cells.iter().zip(&widths).skip(1) {
+            line.push_str(&format!("  {}", clean::pad_start(cell, *width)));
         }
         line
     };
-    let mut out = format!("{}  {}\n", paint.tone(Tone::Dim, &layout(head)), paint.tone(Tone::Dim, head[5]));
-    for (row, view) in rows.iter().zip(&test.rows) {
-        let cells = [&*row[0], &row[1], &row[2], &row[3], &row[4], ""];
-        out.push_str(&format!("{}  {}\n", layout(cells), paint.tone(Tone::of_class(view.class), &row[5])));
-        if let Some(reason) = &view.reason {
-            let reason = clean::clip(reason, MESSAGE_COLUMNS);
-            out.push_str(&format!("      {}\n", paint.tone(Tone::Dim, &format!("↳ {reason}"))));
+    let mut out = format!("{}\n", paint.tone(Tone::Dim, &format!("{}  verdict", layout(&head))));
+    for (cells, row) in rows.iter().zip(&test.rows) {
+        let verdict = paint.tone(Tone::of_class(row.class), &format!("{} {}", row.mark, row.verdict));
+        out.push_str(&format!("{}  {verdict}\n", layout(cells)));
+        for text in row.raised.iter().chain(&row.reason) {
+            sentence(&mut out, text, 6, "↳ ", paint, Tone::Dim);
         }
     }
     if test.rows.iter().any(|row| !row.gate) {
-        out.push_str(&format!(
-            "    {}\n",
-            paint.tone(Tone::Dim, "(metrics in brackets are for information: they decide nothing)")
-        ));
+        let note = "(metrics in brackets are for information: they decide nothing)";
+        out.push_str(&format!("    {}\n", paint.tone(Tone::Dim, note)));
     }
     out
 }

@@ -10,16 +10,18 @@ use loadtest_core::units::{format_count, format_percent, format_value};
 
 use self::paint::{Paint, Tone};
 use super::clean;
-use super::view::{self, CheckView, Status, TestComparisonView};
+use super::view::{self, CheckView};
 use crate::compare::Comparison;
 use crate::data::{RunData, TestData, failures, successes};
 
+mod banner;
 mod comparison;
 mod paint;
 mod stats;
 #[cfg(test)]
 mod tests;
 
+pub use banner::status_line;
 pub use stats::check_trend_stats;
 
 /// Reasons and messages longer than this are cut: the report and the run's directory have all of them.
@@ -47,6 +49,13 @@ impl Default for TextOptions {
     }
 }
 
+/// A comparison by itself, with a line break at its end: its verdict first, then every test.
+pub fn comparison(comparison: &Comparison, options: &TextOptions) -> String {
+    let paint = Paint { color: options.color };
+    let line = comparison::verdict_line(comparison, paint);
+    format!("{line}\n\n{}", comparison::block(comparison, paint))
+}
+
 /// The summary of a run, with a line break at its end.
 pub fn summary(run: &RunData, comparison: Option<&Comparison>, options: &TextOptions) -> String {
     let paint = Paint { color: options.color };
@@ -60,11 +69,15 @@ pub fn summary(run: &RunData, comparison: Option<&Comparison>, options: &TextOpt
         let head = paint.bold(Tone::Warn, "? NOT VERIFIED:");
         out.push_str(&format!("{head} {}\n", view::baseline_missing(name)));
     }
+    let unoptimised = view::unoptimised(run);
+    if let Some(text) = &unoptimised {
+        out.push_str(&format!("{} {text}\n", paint.tone(Tone::Warn, "warning:")));
+    }
     if run.tests.is_empty() {
         out.push_str("no test ran\n");
     }
     for (index, test) in run.tests.iter().enumerate() {
-        if index > 0 || comparison.is_some() || missing.is_some() {
+        if index > 0 || !out.is_empty() {
             out.push('\n');
         }
         Page { test, options, paint, out: &mut out }.write();
@@ -73,31 +86,6 @@ pub fn summary(run: &RunData, comparison: Option<&Comparison>, options: &TextOpt
         out.push('\n');
         out.push_str(&comparison::block(comparison, paint));
     }
-    out
-}
-
-/// The banner of a test, as the first lines of its summary.
-fn banner(test: &TestData, paint: Paint) -> String {
-    let status = Status::of_test(test);
-    let tone = Tone::of_class(status.class);
-    let id = clean::clip(&clean::line(&test.document.id), MESSAGE_COLUMNS);
-    let head = format!("{} {}", status.mark, status.word);
-    let notes = status.notes.iter().take(ERRORS).fold(String::new(), |notes, note| {
-        format!("{notes}  {}\n", clean::clip(&clean::line(note), MESSAGE_COLUMNS))
-    });
-    let Some((first, rest)) = status.reasons.split_first() else {
-        return format!("{}  {}\n{notes}", paint.bold(tone, &head), paint.bold(Tone::Plain, &id));
-    };
-    let mut lines = first.lines();
-    let mut out = format!("{} {}\n", paint.bold(tone, &format!("{head}:")), lines.next().unwrap_or_default());
-    // Hints and the last output of a process, as they were written.
-    for line in lines {
-        out.push_str(&format!("    {line}\n"));
-    }
-    for reason in rest.iter().take(ERRORS) {
-        out.push_str(&format!("  also: {}\n", clean::clip(&clean::line(reason), MESSAGE_COLUMNS)));
-    }
-    out.push_str(&format!("  {}\n{notes}", paint.bold(Tone::Plain, &id)));
     out
 }
 
@@ -111,7 +99,7 @@ struct Page<'a> {
 impl Page<'_> {
     fn write(&mut self) {
         let outcome = &self.test.document.outcome;
-        self.out.push_str(&banner(self.test, self.paint));
+        self.out.push_str(&banner::of_test(self.test, self.paint));
         for (name, workload) in &outcome.workloads {
             let name = clean::clip(&clean::line(name), NAME_COLUMNS);
             let load = clean::clip(&view::sentence(workload), MESSAGE_COLUMNS);

@@ -26,7 +26,7 @@ fn the_summary_is_one_that_k6_users_know() {
     let (run, _, comparison) = sample::concert();
     let text = summary(&run, Some(&comparison), &TextOptions::default());
     insta::assert_snapshot!(text, @r#"
-    ✗ REGRESSED. One stored run against one fresh run, which tells changes above 25% and nothing smaller: baseline `main` (91bd02e55, 3 days older)
+    ✗ REGRESSED. errors +1.86 pp, p95 +45.5%. One stored run against one fresh run: baseline `main` (91bd02e55, 3 days old), because there is no history of `main` yet: tells changes above 25% and nothing smaller.
 
     ✗ FAILED: threshold failed: http_req_failed: rate<0.01 (was 2.25%)
       concert/concert/tests::reserve_seat
@@ -100,18 +100,19 @@ fn the_summary_is_one_that_k6_users_know() {
         setup.......................: 420ms
         load........................: 5.00s
 
-    COMPARISON  One stored run against one fresh run, which tells changes above 25% and nothing smaller: baseline `main` (91bd02e55, 3 days older)
-      “no change above 25%” does not mean that nothing changed. Runs made at different times differ by themselves; 5% between sessions is assumed.
-      verdict: REGRESSED
+    COMPARISON  with the baseline `main`
+      “no change above 25%” does not mean that nothing changed. Runs made at different times differ by themselves; 5%
+      between sessions is assumed.
       warning: the body of the test has changed since the baseline
 
-      concert/concert/tests::reserve_seat: regressed
+      concert/concert/tests::reserve_seat: ✗ regressed
         no hold stage is long enough for its own segment
         metric          base    head    change         95% interval  verdict
         errors         0.20%   2.06%  +1.86 pp  +1.21 pp … +2.51 pp  ✗ regressed
         p95           45.7ms  66.5ms    +45.5%      +26.0% … +73.0%  ✗ regressed
         endpoint p95  31.0ms  45.1ms    +45.5%      +22.0% … +74.0%  ? inconclusive
-          ↳ it moved, but not surely by enough to matter; a change of 31 % or more would have been found; it would take a longer run, or about 4 runs of each side
+          ↳ it moved, but not surely by enough to matter; a change of 31 % or more would have been found; it would take a
+            longer run, or about 4 runs of each side
         throughput     318/s   321/s     +0.9%      -13.0% … +17.0%  = no change above 25%
         (p50)         11.9ms  18.0ms    +51.0%      +31.0% … +67.0%  ✗ regressed
         (p99)          102ms   136ms    +55.0%                    –  ? inconclusive
@@ -182,11 +183,11 @@ fn a_test_without_success_says_why_in_its_first_line() {
 fn an_inconclusive_comparison_says_not_verified_before_anything_else() {
     let (mut run, _, mut comparison) = sample::concert();
     run.tests[0].document.outcome.thresholds.clear();
-    comparison.verdict = Verdict::Inconclusive;
+    (comparison.verdict, comparison.tests[0].verdict) = (Verdict::Inconclusive, Verdict::Inconclusive);
     comparison.base.commit = None;
     let text = summary(&run, Some(&comparison), &TextOptions::default());
     insta::assert_snapshot!(head(&text, 3), @r#"
-    ? NOT VERIFIED: inconclusive. One stored run against one fresh run, which tells changes above 25% and nothing smaller: baseline `main` (no commit known, 3 days older)
+    ? NOT VERIFIED: inconclusive. endpoint p95: it moved, but not surely by enough to matter; a change of 31 % or more would have been found; it would take a longer run, or about 4 runs of each side. One stored run against one fresh run: baseline `main` (no commit known, 3 days old), because there is no history of `main` yet.
 
     ✓ PASSED  concert/concert/tests::reserve_seat
     "#);
@@ -378,4 +379,88 @@ fn a_load_too_short_for_its_cpu_says_so() {
     test.intervals.truncate(1);
     let text = plain(&run_of(test));
     assert!(text.contains("too short a load to be measured") && !text.contains("not known"), "{text}");
+}
+
+#[test]
+fn a_duet_has_a_table_with_what_would_be_needed() {
+    let (run, _, duet) = sample::duet();
+    let text = summary(&run, Some(&duet), &TextOptions::default());
+    let from = text.find("COMPARISON").expect("there");
+    insta::assert_snapshot!(&text[from..], @r#"
+    COMPARISON  with main
+      Both sides were built and run in turn on one machine, and are judged pair by pair: what disturbs the machine
+      disturbs both. A change counts from 5% on; “no change above 10%” means that it was looked at closely enough to know.
+      runs in order: h b b h (h) (b) h b b h h b b h, seed 42; those in brackets were disturbed, and their pairs made
+      again
+
+      concert/concert/tests::reserve_seat: ✗ regressed
+        the latency of head grew within its runs
+        pair 3 was made again: 12 % of the CPU was stolen
+        metric          base    head    change         95% interval       p  verdict
+        errors         0.20%   2.06%  +1.86 pp  +1.21 pp … +2.51 pp   0.010  ✗ regressed
+        p95           45.7ms  52.2ms    +14.2%      +11.0% … +17.5%  <0.001  ✗ regressed
+          ↳ counts from 7% on here, instead of 5%
+        endpoint p95  31.0ms  32.9ms     +6.0%       -2.0% … +14.6%   0.080  ? inconclusive
+          ↳ a change by +12.0% would have been found; about 14 runs of each side would be needed
+        throughput     318/s   316/s     -0.6%        -1.5% … +0.3%   0.310  = no change above 10%
+        (p50)         11.9ms  13.3ms    +11.0%       +8.5% … +13.6%   0.001  ✗ regressed
+        (p99)          102ms   138ms    +35.0%     -15.0% … +110.0%   0.110  ? inconclusive
+          ↳ a change by +12.0% would have been found; about 14 runs of each side would be needed
+        (metrics in brackets are for information: they decide nothing)
+
+      repeat with cargo loadtest reserve_seat --baseline main --duet --runs 6 --seed 42
+    "#);
+    for line in text[from..].lines() {
+        assert!(clean::width(line) <= 120, "{line}");
+    }
+    assert_eq!(text.lines().next(), Some(crate::report::first_line(&duet).as_str()));
+}
+
+#[test]
+fn hostile_names_keep_the_table_of_a_comparison_narrow() {
+    let (run, _, mut hostile) = sample::hostile();
+    for (metric, evil) in hostile.tests[0].metrics.iter_mut().zip(sample::EVIL) {
+        metric.name = evil.repeat(5);
+    }
+    let text = summary(&run, Some(&hostile), &TextOptions::default());
+    let block = &text[text.find("COMPARISON").expect("there")..];
+    let table = block.lines().filter(|line| line.contains("95% interval") || line.contains(" … "));
+    assert!(table.clone().count() >= 6, "{block}");
+    for line in table {
+        assert!(clean::width(line) <= 120, "{}: {line}", clean::width(line));
+    }
+}
+
+#[test]
+fn code_that_is_not_optimised_is_said_to_be_so_before_the_numbers() {
+    let mut run = run_of(small());
+    assert!(!plain(&run).contains("does not optimise"));
+    run.document.profile = "test".to_owned();
+    let text = plain(&run);
+    assert!(
+        text.starts_with("warning: built with profile `test`, which does not optimise"),
+        "{}",
+        head(&text, 1)
+    );
+}
+
+#[test]
+fn a_status_line_tells_the_end_of_a_run_with_the_first_reason() {
+    let failed = run_of(sample::test(&sample::recipe()));
+    assert!(status_line(&failed).starts_with("✗ FAILED: threshold failed: http_req_failed: rate<0.01 (was "));
+    let mut calm = small();
+    calm.document.outcome.thresholds.clear();
+    let passed = sample::run("r", "2026-05-04T10:15:00Z", vec![calm.clone()], 0);
+    assert_eq!(status_line(&passed), "✓ PASSED: 1 of 1 test passed");
+    let tests = vec![calm, sample::test(&sample::recipe())];
+    let mixed = sample::run("r", "2026-05-04T10:15:00Z", tests, 99);
+    assert!(status_line(&mixed).starts_with("✗ FAILED: 1 of 2 tests passed; threshold failed: "));
+    let empty = sample::run("r", "2026-05-04T10:15:00Z", Vec::new(), 4);
+    assert!(status_line(&empty).ends_with(": no test ran"), "{}", status_line(&empty));
+    let mut missing = passed;
+    missing.baseline_missing = Some("ma\u{1b}in".to_owned());
+    assert!(status_line(&missing).starts_with("? NOT VERIFIED: baseline `ma"));
+    assert!(!status_line(&missing).contains('\u{1b}'));
+    let (hostile, _, _) = sample::hostile();
+    assert!(!status_line(&hostile).chars().any(char::is_control));
 }

@@ -9,7 +9,7 @@ use loadtest_core::units::{format_count, format_percent, format_rate, format_val
 use serde::Serialize;
 
 use super::clean;
-use crate::data::TestData;
+use crate::data::{RunData, TestData};
 use crate::verdict::{ExitCode, TestFacts, judge_test};
 
 mod capacity;
@@ -19,7 +19,11 @@ mod run;
 mod tables;
 
 pub(super) use capacity::{capacity_lines, per_second, rate};
-pub(super) use comparison::{ComparisonView, TestComparisonView, revision, verdict_mark};
+pub(super) use comparison::{
+    ComparisonView, change_text, interval_text, reason_of, revision, side_names, value_text, verdict_mark,
+    whole_percent,
+};
+pub use comparison::{MetricRow, TestRows, comparison_rows, first_line};
 pub(super) use load::{ITERATIONS, ScenarioView, late, rate_name, scenarios, sentence};
 pub(super) use run::{Detail, RunView};
 pub(super) use tables::{
@@ -36,6 +40,17 @@ const HINT_COLUMNS: usize = 400;
 /// That a baseline was asked for in vain.
 pub(super) fn baseline_missing(name: &str) -> String {
     format!("baseline `{}` not found, so nothing was compared", clean::clip(&clean::line(name), 60))
+}
+
+/// That a run measured code that nobody would deploy, if its profile says so.
+pub(super) fn unoptimised(run: &RunData) -> Option<String> {
+    let profile = run.document.profile.as_str();
+    matches!(profile, "dev" | "test" | "debug").then(|| {
+        format!(
+            "built with profile `{profile}`, which does not optimise: the numbers tell little about the code as it is \
+             deployed; leave `--profile` out"
+        )
+    })
 }
 
 /// A name and its value.

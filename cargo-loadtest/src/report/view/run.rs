@@ -11,9 +11,9 @@ use super::capacity::{CapacityView, capacities};
 use super::load::{Omission, omission};
 use super::tables::{EndpointView, Health, MetricView, custom, endpoints, groups, protocols};
 use super::{
-    CheckView, ComparisonView, ErrorView, Figures, ITERATIONS, Long, Pair, ScenarioView, Status,
-    TestComparisonView, ThresholdView, baseline_missing, checks, errors, figures, health, late, rate_name,
-    revision, scenarios, sentence, thresholds,
+    CheckView, ComparisonView, ErrorView, Figures, ITERATIONS, Long, Pair, ScenarioView, Status, TestRows,
+    ThresholdView, baseline_missing, checks, errors, figures, health, late, rate_name, reason_of, revision,
+    scenarios, sentence, thresholds, unoptimised,
 };
 use crate::compare::{Comparison, Verdict};
 use crate::data::{RunData, TestData};
@@ -72,6 +72,10 @@ pub(in crate::report) struct RunView {
     pub environment: Vec<Pair>,
     /// How to repeat the run.
     pub repeat: String,
+    /// That the code was not optimised, if it was not.
+    pub unoptimised: Option<String>,
+    /// Which of several runs the details are of.
+    pub one_of_many: Option<String>,
     /// What was left out to keep the page small.
     pub thinned: Option<String>,
 }
@@ -108,7 +112,7 @@ pub(in crate::report) struct TestView {
     /// Names of the numbers of iterations in it.
     pub iterations: [&'static str; 5],
     /// Its part of the comparison.
-    pub comparison: Option<TestComparisonView>,
+    pub comparison: Option<TestRows>,
     /// Whether a comparison was asked for, but not of this test.
     pub uncompared: bool,
     /// The charts that go with the comparison.
@@ -222,6 +226,8 @@ impl RunView {
             comparison: comparison.map(ComparisonView::new),
             environment: environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             repeat: clean::line(&document.repeat),
+            unoptimised: unoptimised(run),
+            one_of_many: comparison.and_then(|comparison| one_of_many(run, comparison)),
             thinned: (detail != Detail::LEVELS[0]).then(|| match detail.points {
                 0 => "This page leaves out the charts and keeps the first rows of each table, to stay small. All \
                       numbers are in the run's directory."
@@ -254,21 +260,7 @@ fn overall(run: &RunData, tests: &[TestView], comparison: Option<&Comparison>) -
         reasons.truncate(REASONS);
         reasons.push(format!("… and {more} more reasons, with their tests below"));
     }
-    if let Some(comparison) = comparison {
-        let base = comparison.base.baseline.as_deref().unwrap_or(&comparison.base.run);
-        let base = clean::clip(&clean::line(base), 60);
-        match comparison.verdict {
-            Verdict::Regressed => reasons.push(format!("regressed against the baseline `{base}`")),
-            Verdict::Inconclusive => {
-                reasons.push(format!("not verified: inconclusive against the baseline `{base}`"))
-            }
-            Verdict::NotComparable => {
-                reasons.push(format!("not verified: not comparable with the baseline `{base}`"))
-            }
-            Verdict::Invalid => reasons.push(format!("the comparison with the baseline `{base}` is invalid")),
-            Verdict::Improved | Verdict::Unchanged => {}
-        }
-    }
+    reasons.extend(comparison.and_then(compared));
     reasons.extend(run.baseline_missing.as_deref().map(baseline_missing));
     let code =
         crate::verdict::EXIT_CODES.iter().map(|(code, _)| *code).find(|code| code.number() == exit_code);
@@ -279,6 +271,35 @@ fn overall(run: &RunData, tests: &[TestView], comparison: Option<&Comparison>) -
         (code, _) => code,
     };
     Status { notes, ..Status::of_code(code, reasons) }
+}
+
+/// What the comparison has to say against the run, before its table.
+fn compared(comparison: &Comparison) -> Option<String> {
+    let verdict = match comparison.verdict {
+        Verdict::Regressed => "regressed against",
+        Verdict::Inconclusive => "not verified: inconclusive against",
+        Verdict::NotComparable => "not verified: not comparable with",
+        Verdict::Invalid => "not verified: the measurements are not valid for a comparison with",
+        Verdict::Improved | Verdict::Unchanged => return None,
+    };
+    let why = reason_of(comparison).map(|reason| format!(": {}", clean::clip(&reason, 2 * MESSAGE_COLUMNS)));
+    Some(format!("{verdict} {}{}", ComparisonView::new(comparison).title, why.unwrap_or_default()))
+}
+
+/// That the details are those of one run, if several were judged: which one, and where the others are.
+fn one_of_many(run: &RunData, comparison: &Comparison) -> Option<String> {
+    let runs = &comparison.head.runs;
+    if runs.len() < 2 {
+        return None;
+    }
+    let which = match runs.iter().position(|id| *id == run.document.id) {
+        Some(index) => format!("run {} of the {} of head", index + 1, runs.len()),
+        None => format!("one run of the {} of head", runs.len()),
+    };
+    Some(format!(
+        "The comparison is over all runs. Thresholds, key figures and the other charts are those of {which}: {}.",
+        clean::clip(&clean::line(&run.document.id), 80)
+    ))
 }
 
 impl TestView {
@@ -292,10 +313,12 @@ impl TestView {
         let document = &test.document;
         let outcome = &document.outcome;
         let anchor = format!("test-{}", index + 1);
-        let compared = comparison
-            .and_then(|comparison| Some((comparison, comparison.tests.iter().find(|t| t.id == document.id)?)))
-            .map(|(comparison, test)| TestComparisonView::new(test, comparison));
-        let input = Input { test, base, max_points: detail.points, max_rows: detail.chart_rows };
+        let judged = comparison.and_then(|comparison| {
+            Some((comparison, comparison.tests.iter().find(|t| t.id == document.id)?))
+        });
+        let compared = judged.map(|(comparison, test)| TestRows::new(test, comparison));
+        let input =
+            Input { test, base, comparison: judged, max_points: detail.points, max_rows: detail.chart_rows };
         let charts = |section: Section| -> anyhow::Result<Vec<ChartView>> {
             let mut views = Vec::new();
             for chart in CHARTS.iter().filter(|chart| chart.section() == section && detail.points > 0) {
