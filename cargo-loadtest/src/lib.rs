@@ -16,6 +16,7 @@ pub mod discover;
 // From a load test to its results.
 pub mod launch;
 pub mod live;
+pub mod service;
 
 // Before, beside and instead of a run.
 pub mod control;
@@ -24,18 +25,27 @@ pub mod plan;
 
 // What is known of the place where it ran.
 pub mod fingerprint;
-pub mod revision;
+pub mod git;
+pub mod machine;
 
 // From results to a judgement.
 pub mod compare;
 pub mod data;
+pub mod session;
 pub mod stats;
 pub mod store;
 pub mod verdict;
 
 // What the user reads.
+pub mod ci;
 pub mod report;
 pub mod terminal;
+
+// What is done with what is stored.
+pub mod baselines;
+pub mod history;
+pub mod stored;
+pub mod trend;
 
 // All of it together.
 pub mod failure;
@@ -58,6 +68,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         cli::Command::ShowConfig(args) => config::show(&args),
         cli::Command::New(args) => new::run(&args),
         cli::Command::Control(args, wish) => control::ask(&args, &wish),
+        cli::Command::Baseline(command) => baselines::run(&command),
+        cli::Command::Compare(args) => stored::compare(&args),
+        cli::Command::Trend(args) => trend::run(&args),
+        cli::Command::History(command) => history::run(&command),
+        cli::Command::Store(command) => stored::store(&command),
         cli::Command::Completions(shell) => cli::completions(shell),
     };
     done.unwrap_or_else(|failure| failure.show())

@@ -2,10 +2,12 @@
 
 mod attribute;
 mod baseline;
+mod ci;
 mod concert;
 #[cfg(target_os = "linux")]
 mod control;
 mod dependencies;
+mod duet;
 mod failures;
 mod http;
 mod invariants;

@@ -2,6 +2,7 @@
 
 mod paths;
 mod processes;
+mod repository;
 mod subcommand;
 mod trial;
 
@@ -15,6 +16,7 @@ use std::{fs, io};
 
 pub use paths::{Named, named};
 pub use processes::Process;
+pub use repository::{Repository, at_home, cache, isolated};
 pub use subcommand::cargo_loadtest;
 pub use trial::{Finished, Running, Trial, concert, example, files};
 

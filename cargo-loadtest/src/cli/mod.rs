@@ -3,6 +3,7 @@
 //! The main type is [`Args`]. Values are read by the parser that the attribute uses too, so a mistake has
 //! the same message in both places. Nothing here looks at the workspace.
 
+mod compare;
 mod control;
 mod help;
 mod load;
@@ -20,6 +21,9 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use crate::failure::Failure;
 use crate::verdict::{ExitCode, Policy};
 
+pub use compare::{
+    BaselineCommand, CompareArgs, HistoryArgs, HistoryCommand, StoreArgs, StoreCommand, TrendArgs,
+};
 pub use control::{ControlArgs, ScaleArgs};
 pub use load::LoadArgs;
 pub(crate) use load::{long_option, words as option_words};
@@ -41,6 +45,16 @@ pub enum Command {
     New(NewArgs),
     /// Talk to a test that runs.
     Control(ControlArgs, Wish),
+    /// Look after saved baselines.
+    Baseline(BaselineCommand),
+    /// Compare stored runs.
+    Compare(CompareArgs),
+    /// Show how a test developed.
+    Trend(TrendArgs),
+    /// Share the history.
+    History(HistoryCommand),
+    /// Look after the store.
+    Store(StoreCommand),
     /// Print a shell completion script.
     Completions(clap_complete::Shell),
 }
@@ -110,33 +124,59 @@ pub struct Args {
     #[arg(long, help_heading = "Judging")]
     pub fail_fast: bool,
 
-    /// What a comparison that can't tell means for the exit code.
+    /// What to do about a comparison that can't tell.
     #[arg(
         long,
         value_name = "POLICY",
         value_enum,
         default_value_t = InconclusivePolicy::Pass,
         requires = "baseline",
-        help_heading = "Judging"
+        help_heading = "Comparing"
     )]
     pub inconclusive: InconclusivePolicy,
 
     /// Keep this run under a name, to compare later ones with it.
-    #[arg(long, value_name = "NAME", value_parser = values::baseline_name, help_heading = "Baselines")]
+    ///
+    /// Refused for a tree with local changes, and in a pull request for the name of a branch.
+    #[arg(long, value_name = "NAME", value_parser = values::baseline_name, help_heading = "Comparing")]
     pub save_baseline: Option<String>,
 
-    /// Compare with the run that was saved under this name.
-    #[arg(long, value_name = "NAME", help_heading = "Baselines")]
+    /// Save the baseline all the same.
+    #[arg(long, requires = "save_baseline", help_heading = "Comparing")]
+    pub force: bool,
+
+    /// Compare with a saved baseline, a git revision (branch, tag, HEAD~3, hash), or the path of a stored run.
+    ///
+    /// A branch stands for its merge base with HEAD. A revision is built and run beside this tree, in turn (a duet). A
+    /// saved baseline wins over a revision of the same name, but in CI a duet wins, because a restored cache must not
+    /// quietly weaken the check.
+    #[arg(long, value_name = "REV", help_heading = "Comparing")]
     pub baseline: Option<String>,
 
-    /// What a baseline that does not exist means for the exit code.
+    /// Build the baseline's revision and run both sides in turn.
+    #[arg(long, requires = "baseline", conflicts_with = "stored", help_heading = "Comparing")]
+    pub duet: bool,
+
+    /// Compare with what is stored, and build nothing but this tree.
+    #[arg(long, requires = "baseline", help_heading = "Comparing")]
+    pub stored: bool,
+
+    /// How long the runs of a duet may take in all, without building: fewer pairs are made if need be, at least 4.
+    #[arg(long, value_name = "D", value_parser = values::duration, requires = "baseline", help_heading = "Comparing")]
+    pub max_time: Option<std::time::Duration>,
+
+    /// Give load generator and service cores of their own (Linux).
+    #[arg(long, help_heading = "Comparing")]
+    pub pin: bool,
+
+    /// What to do if no baseline was saved under that name.
     #[arg(
         long,
         value_name = "POLICY",
         value_enum,
-        default_value_t = MissingPolicy::Warn,
+        default_value_t = MissingPolicy::Build,
         requires = "baseline",
-        help_heading = "Baselines"
+        help_heading = "Comparing"
     )]
     pub baseline_missing: MissingPolicy,
 
@@ -153,6 +193,15 @@ pub struct Args {
     /// What standard output gets: a summary, or the results document.
     #[arg(long, value_enum, default_value_t = Format::Text, help_heading = "Reporting")]
     pub format: Format,
+
+    /// What a CI service is told: `auto` is GitHub's job summary, annotations, outputs and comment where
+    /// GITHUB_ACTIONS is set.
+    #[arg(long, value_name = "SERVICE", value_enum, default_value_t = CiWish::Auto, help_heading = "Reporting")]
+    pub ci: CiWish,
+
+    /// File for the results as JUnit XML: a case for each test and metric that decides.
+    #[arg(long, value_name = "PATH", help_heading = "Reporting")]
+    pub junit: Option<PathBuf>,
 
     /// Columns of trends in the summary: avg, min, med, max, count, p(N).
     #[arg(
@@ -201,6 +250,19 @@ enum Sub {
     Scale(ScaleArgs),
     /// End a running test: its teardown, summary and report still come.
     Stop(ControlArgs),
+    /// List, show, remove, export or import saved baselines.
+    #[command(subcommand)]
+    Baseline(BaselineCommand),
+    /// Compare stored runs without running anything.
+    Compare(CompareArgs),
+    /// Show how a test developed over the stored sessions, with change points.
+    Trend(TrendArgs),
+    /// Share the history of sessions by a branch of the repository.
+    #[command(subcommand)]
+    History(HistoryCommand),
+    /// Remove what the store and the cache no longer need.
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
@@ -230,6 +292,18 @@ pub enum Progress {
     None,
 }
 
+/// Which CI service is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CiWish {
+    /// The one whose variables are set.
+    Auto,
+    /// GitHub Actions.
+    #[value(name = "github")]
+    GitHub,
+    /// None.
+    Off,
+}
+
 /// What to do about a comparison that can't tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum InconclusivePolicy {
@@ -237,11 +311,15 @@ pub enum InconclusivePolicy {
     Pass,
     /// Exit 97.
     Fail,
+    /// Make more pairs of runs, 4 at first, then 7, then 10; still not known, exit 0 and say NOT VERIFIED.
+    Extend,
 }
 
 /// What to do about a baseline that does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum MissingPolicy {
+    /// Build the revision of that name and compare in a duet; if there is none, say so.
+    Build,
     /// Say so.
     Warn,
     /// Exit 95.
@@ -251,7 +329,7 @@ pub enum MissingPolicy {
 impl From<InconclusivePolicy> for Policy {
     fn from(policy: InconclusivePolicy) -> Self {
         match policy {
-            InconclusivePolicy::Pass => Policy::Tolerate,
+            InconclusivePolicy::Pass | InconclusivePolicy::Extend => Policy::Tolerate,
             InconclusivePolicy::Fail => Policy::Fail,
         }
     }
@@ -260,7 +338,7 @@ impl From<InconclusivePolicy> for Policy {
 impl From<MissingPolicy> for Policy {
     fn from(policy: MissingPolicy) -> Self {
         match policy {
-            MissingPolicy::Warn => Policy::Tolerate,
+            MissingPolicy::Build | MissingPolicy::Warn => Policy::Tolerate,
             MissingPolicy::Fail => Policy::Fail,
         }
     }
@@ -311,6 +389,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
         Some(Sub::Resume(args)) => Command::Control(args, Wish::Resume),
         Some(Sub::Scale(args)) => Command::Control(args.control, Wish::Scale(args.scenario, args.vus)),
         Some(Sub::Stop(args)) => Command::Control(args, Wish::Stop),
+        Some(Sub::Baseline(command)) => Command::Baseline(command),
+        Some(Sub::Compare(args)) => Command::Compare(args),
+        Some(Sub::Trend(args)) => Command::Trend(args),
+        Some(Sub::History(command)) => Command::History(command),
+        Some(Sub::Store(command)) => Command::Store(command),
         Some(Sub::Completions { shell }) => Command::Completions(shell),
         None => {
             args.target.detached = detached;
@@ -360,15 +443,9 @@ fn detached_values(arguments: &[OsString]) -> Vec<(String, String)> {
 /// Options that users of such tools look for and that do not work yet: what to say instead of guessing
 /// that they are slips of the finger.
 const NOT_YET: &[(&str, &str)] = &[
-    ("--ci", "the exit code says what a job needs to know"),
     ("--dashboard", "`--progress` shows the run, the report the charts"),
-    ("--duet", "`--save-baseline` and `--baseline` compare stored runs"),
-    ("--max-time", "`--duration` shortens a test"),
     ("--out", "`--format json` prints the results, the store holds every second"),
-    ("--pin", "`taskset` can give the load generator cores of its own"),
-    ("--runs", "repeat the command, each run is stored"),
     ("--shard", "one process makes the whole load"),
-    ("--stored", "stored runs are what `--baseline` compares"),
 ];
 
 /// Options that other tools have, and what they are called here.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 /// Which tests, built how.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct TargetArgs {
     /// Run the load tests whose id contains one of these; all of them by default.
     ///
@@ -32,6 +32,10 @@ pub struct TargetArgs {
     /// Leave a package out of `--workspace`.
     #[arg(long, value_name = "PKG", help_heading = "Selecting tests", requires = "workspace")]
     pub exclude: Vec<String>,
+
+    /// Look only into packages that changed since a git revision, and those that depend on them.
+    #[arg(long, value_name = "REV", help_heading = "Selecting tests")]
+    pub changed_since: Option<String>,
 
     /// FILTER is the whole id of a test, or its whole path within the target.
     #[arg(long, help_heading = "Selecting tests", requires = "filters")]
@@ -79,6 +83,10 @@ pub struct TargetArgs {
     /// Both `--locked` and `--offline`.
     #[arg(long, help_heading = "Building")]
     pub frozen: bool,
+
+    /// Where cargo is started, if not here: what it finds above is its configuration.
+    #[arg(skip)]
+    pub directory: Option<PathBuf>,
 
     /// Show results and errors only: no progress, no output of cargo or of the tests.
     #[arg(short, long, help_heading = "Reporting")]

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use clap::CommandFactory;
-use loadtest_core::options::{ExecutorKind, OPTIONS, Options};
+use loadtest_core::options::{ExecutorKind, OPTIONS, Options, Scope};
 
 use super::load::words;
 use super::*;
@@ -113,6 +113,7 @@ fn every_option_of_the_table_is_one_of_the_command_line_and_of_every_command_wit
          --tls-auth a.pem:a.key --tls-auth b.pem:b.key --hosts a.example=::1 --dns ttl=0 --local-ips 127.0.0.1 \
          --block-ips 10.0.0.0/8 --block-ips ::1 --block-hostnames *.example.org --allow loopback,example.org:80 \
          --batch 4 --batch-per-host 0 --cookies off --http-debug=full",
+        "--compare-duration 10s --runs 8 --min-effect 3% --equivalence 0.12 --alpha 1% --gate p95,errors",
     ];
     let mut seen = Vec::new();
     for line in lines {
@@ -210,7 +211,7 @@ fn wrong_usage_exits_2_and_help_exits_0() {
 #[test]
 fn help_tells_defaults_examples_and_every_exit_code() {
     let help = Args::command().render_long_help().to_string();
-    for part in ["[default: loadtest]", "Examples:", "Selecting tests:", "Judging:", "Baselines:"] {
+    for part in ["[default: loadtest]", "Examples:", "Selecting tests:", "Judging:", "Comparing:"] {
         assert!(help.contains(part), "{part} is missing");
     }
     for (code, meaning) in crate::verdict::EXIT_CODES {
@@ -281,12 +282,42 @@ fn help_has_a_group_for_http() {
     let help = Args::command().render_help().to_string();
     let (_, group) = help.split_once("\nHTTP:\n").expect("a group");
     let group = group.split("\n\n").next().unwrap_or_default();
-    for option in OPTIONS.iter().filter(|option| option.http) {
+    for option in OPTIONS.iter().filter(|option| option.scope == Scope::Http) {
         assert!(
             group.contains(&format!("{} ", long_option(option)))
                 || group.contains(&format!("{}[", long_option(option))),
             "{}: {group}",
             option.name
         );
+    }
+}
+
+#[test]
+fn comparisons_have_their_group_and_their_values_are_looked_at() {
+    use loadtest_core::options::compare::{GateMetric, Runs};
+
+    let help = Args::command().render_help().to_string();
+    let (_, group) = help.split_once("\nComparing:\n").expect("a group");
+    let group = group.split("\n\n").next().unwrap_or_default();
+    for option in OPTIONS.iter().filter(|option| option.scope == Scope::Compare) {
+        assert!(group.contains(&format!("{} ", long_option(option))), "{}: {group}", option.name);
+    }
+    let line = "x --runs 8 --gate p95,endpoint-p95 --gate errors --alpha 1% --min-effect 0.03 --compare-duration 10s";
+    let compare = args(line).load.options().compare;
+    assert_eq!(
+        (compare.runs, compare.alpha, compare.min_effect),
+        (Some(Runs::Exactly(8)), Some(0.01), Some(0.03))
+    );
+    assert_eq!(compare.gate, [GateMetric::P95, GateMetric::EndpointP95, GateMetric::Errors]);
+    assert_eq!(compare.compare_duration, Some(Duration::from_secs(10)));
+    assert_eq!(args("x --runs auto").load.options().compare.runs, Some(Runs::Auto));
+    for (line, told) in [
+        ("x --runs 0", "0 runs compare nothing"),
+        ("x --min-effect 5", "write `5%` for 5 %"),
+        ("x --gate p96", "no metric `p96` decides"),
+        ("x --alpha 60%", "too large"),
+        ("x --compare-duration 0s", "no time"),
+    ] {
+        assert!(message(line).contains(told), "{}", message(line));
     }
 }

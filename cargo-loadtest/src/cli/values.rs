@@ -43,6 +43,11 @@ pub(crate) fn baseline_name(text: &str) -> Result<String, Error> {
         .hint("use up to 80 letters, digits, `-`, `_`, `.` and `/`, for example `main` or `feature/seats`"))
 }
 
+/// A time such as `10m`.
+pub(super) fn duration(text: &str) -> Result<std::time::Duration, Error> {
+    loadtest_core::units::parse_duration(text)
+}
+
 /// A number of worker threads that a test process takes.
 pub(super) fn workers(text: &str) -> Result<u32, Error> {
     let wrong = |what: &str| {

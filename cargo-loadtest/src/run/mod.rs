@@ -1,47 +1,53 @@
 //! A whole run, from the command line to the exit code.
 //!
-//! The main function is [`run`]: read the workspace, build and find the tests, run each, put the document
-//! together, compare, judge, store, report. Each step is another module's work; here stands only their
-//! order, and what of it goes to which stream: results to standard output, everything else to standard
-//! error.
+//! The main function is [`run`]: find out what is compared with ([`reference`]), read the workspace, build and find the
+//! tests, run them ([`execute`]) once, several times ([`repetitions`]) or in turn with another revision ([`duet`]), and
+//! conclude ([`conclude`]). Each step is another module's work; here stands only their order.
 
-mod baseline;
+mod conclude;
 mod document;
+mod duet;
 mod execute;
 mod nothing;
 mod order;
 mod output;
+mod reference;
 mod repeat;
+mod repetitions;
+mod session;
 mod tests_list;
 mod validity;
 
-use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
 
-use anyhow::Context;
 use jiff::Timestamp;
 use loadtest_core::metric::Builtin;
-use loadtest_core::results::{RunDocument, SCHEMA_VERSION};
+use loadtest_core::options::compare::CompareSettings;
+use loadtest_core::results::Revision;
 
-use crate::cli::{Args, Format, TargetArgs};
-use crate::compare::Comparison;
+use crate::cli::{Args, TargetArgs};
+use crate::compare::{self, Closer, Comparison, Method, Side, SideInput, TestSettings};
 use crate::config::Tiers;
 use crate::control::Server;
 use crate::data::{RunData, TestData};
 use crate::discover::select::Selection;
 use crate::discover::{self, Found, LoadTest, Workspace};
 use crate::failure::{Failure, OrExit, plain};
+use crate::fingerprint;
+use crate::git::{CiEnvironment, Repository};
 use crate::launch::Signals;
-use crate::report::{self, TextOptions};
-use crate::store::{self, RunDir, Store};
-use crate::verdict::{self, ExitCode, Facts, Judgement, TestFacts};
-use crate::{fingerprint, revision};
+use crate::machine;
+use crate::session::Session;
+use crate::store::Store;
+use crate::verdict::{ExitCode, TestFacts};
 
-use baseline::Baseline;
-use execute::{Common, Executed};
+use conclude::Conclusion;
+use execute::{Binaries, Common, Plan};
+use reference::{DuetBase, Places, Reference, Stored};
+use session::Setting;
 
-/// Reasons that are shown at the end at most.
-const MAX_REASONS: usize = 10;
+/// Notes that are shown at most.
+const MAX_NOTES: usize = 10;
 
 /// Does what `cargo loadtest` was asked to do, and returns the exit code of the judgement.
 ///
@@ -56,11 +62,33 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         Some(address) if !args.list => Some(open_control(address, args)?),
         _ => None,
     };
+    let repository = Repository::find(workspace.root());
+    let store = Store::open(workspace.root(), tiers.store())?;
+    let reference = match args.list {
+        true => Reference::NotAsked,
+        false => reference(args, &store, repository.as_ref())?,
+    };
+    if let Some(nothing) = reference.nothing_to_compare()
+        && args.save_baseline.is_none()
+    {
+        crate::terminal::print_out(&format!("{nothing}\n"))?;
+        return Ok(ExitCode::Passed);
+    }
+
     let found = match discover::find(&workspace, &args.target) {
         Ok(found) => found,
         Err(_) if signals.interrupted() => return Err(interrupted()),
         Err(failure) => return Err(failure),
     };
+    if let Some(since) = args.target.changed_since.as_deref().filter(|_| unchanged(&found, &args.target)) {
+        eprintln!(
+            "{}",
+            plain(&format!(
+                "Nothing to run: no load test that is meant lies in a package that changed since {since}"
+            ))
+        );
+        return Ok(ExitCode::Passed);
+    }
     let mut chosen = choose(&workspace, &found, &args.target)
         .map_err(|failure| with_hint(failure, nothing::command_hint(&args.target.filters, args.control)))?;
     order::arrange(&mut chosen, &found.tests, &args.test_order).or_exit(ExitCode::Usage)?;
@@ -72,23 +100,29 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     // Every test's options are looked at before the first one runs.
     let plans = chosen
         .iter()
-        .map(|test| execute::Plan::new(test, &tiers))
+        .map(|test| Plan::new(test, &tiers))
         .collect::<Result<Vec<_>, _>>()
         .or_exit(ExitCode::Usage)?;
+    let settings = settings(&chosen, &tiers).or_exit(ExitCode::Usage)?;
     note(&chosen, &tiers, &args.target);
-    let services = match workspace.build_services(&chosen, &args.target) {
+    let shortened = shortened(&plans, &settings).or_exit(ExitCode::Usage)?;
+    let schedule = match &reference {
+        Reference::Duet(_) => Some(duet::schedule(&shortened, &settings, args)?),
+        _ => None,
+    };
+    let cores = match args.pin {
+        true => Some(machine::split().map_err(|why| Failure::new(ExitCode::Usage, format!("--pin: {why}")))?),
+        false => None,
+    };
+    let binaries = match workspace.build_services(&chosen, &args.target) {
         Err(_) if signals.interrupted() => return Err(interrupted()),
         built => built?,
     };
-    let store = Store::open(workspace.root(), tiers.store())?;
-    let baseline = Baseline::load(&store, &workspace, args)?;
     if signals.interrupted() {
         return Err(interrupted());
     }
 
     let started = Timestamp::now();
-    let revision = revision::read(workspace.root());
-    let directory = store.begin(revision.commit.as_deref())?;
     let seed = args.seed.unwrap_or_else(random_seed);
     if !args.target.quiet {
         let tests =
@@ -101,51 +135,257 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     {
         eprintln!("Controlled at {}", control.address());
     }
-    let common = Common {
-        services: &services,
-        directory: &directory,
-        seed,
-        args,
-        control: control.as_ref(),
-        signals: &signals,
-    };
-    let Executed { tests, interrupted } = execute::all(&plans, &common);
-
-    let mut run = RunData {
-        document: RunDocument {
-            schema_version: SCHEMA_VERSION,
-            id: directory.id().to_owned(),
-            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+    let ready = Ready {
+        workspace: &workspace,
+        repository: repository.as_ref(),
+        store: &store,
+        revision: repository.as_ref().map(Repository::revision).unwrap_or_default(),
+        plans: &plans,
+        shortened: &shortened,
+        settings: &settings,
+        binaries: &binaries,
+        common: Common {
+            args,
+            service: tiers.service(),
+            cores: cores.as_ref(),
+            control: control.as_ref(),
+            signals: &signals,
+        },
+        setting: Setting {
             started_at: started.to_string(),
-            revision,
             fingerprint: fingerprint::read(workspace.root()),
             profile: args.target.profile.clone(),
             repeat: repeat::command(args, &tiers, seed),
-            tests: tests.iter().map(|test| test.document.clone()).collect(),
-            comparison: None,
-            exit_code: 0,
         },
-        tests,
-        baseline_missing: baseline.missing().map(str::to_owned),
+        sessions: store.sessions().sessions,
+        started,
+        seed,
     };
-    let comparison = baseline.compare(&run);
-    let judgement = judge(&run.tests, interrupted, comparison.as_ref(), &baseline, args);
-    run.document.exit_code = judgement.code.number();
-    let comparison_value = comparison.as_ref().map(serde_json::to_value).transpose();
-    run.document.comparison = comparison_value.context("the comparison can't be written as JSON")?;
+    match (reference, schedule) {
+        (Reference::Duet(base), Some(schedule)) => ready.in_turn_with(*base, &schedule),
+        (reference, _) => ready.alone(&reference, &BTreeMap::new()),
+    }
+}
 
-    conclude(
-        &Conclusion {
-            args,
-            workspace: &workspace,
-            store: &store,
-            baseline: &baseline,
+/// Whether `--changed-since` leaves nothing of what is meant.
+fn unchanged(found: &Found, args: &TargetArgs) -> bool {
+    let selection = Selection { filters: &args.filters, exact: args.exact };
+    !found.tests.iter().any(|test| selection.takes(&test.id, &test.name))
+}
+
+/// What is compared with, told before anything is built.
+fn reference(args: &Args, store: &Store, repository: Option<&Repository>) -> Result<Reference, Failure> {
+    let environment = CiEnvironment::read();
+    let places = Places { store, repository, environment: &environment };
+    may_save(args, &places)?;
+    let reference = reference::find(&places, args)?;
+    reference.remind();
+    if let Some(line) = reference.announcement(Timestamp::now()).filter(|_| !args.target.quiet) {
+        eprintln!("{}", plain(&line));
+    }
+    Ok(reference)
+}
+
+/// Everything that is needed to run tests.
+struct Ready<'a> {
+    workspace: &'a Workspace,
+    repository: Option<&'a Repository>,
+    store: &'a Store,
+    revision: Revision,
+    plans: &'a [Plan<'a>],
+    /// The same with the length of load that a comparison wants.
+    shortened: &'a [Plan<'a>],
+    settings: &'a BTreeMap<String, CompareSettings>,
+    binaries: &'a Binaries,
+    common: Common<'a>,
+    setting: Setting,
+    sessions: Vec<Session>,
+    started: Timestamp,
+    seed: u64,
+}
+
+impl Ready<'_> {
+    /// Runs this tree in turn with another revision; alone if no test can be run on both.
+    fn in_turn_with(&self, base: DuetBase, schedule: &duet::Schedule) -> Result<ExitCode, Failure> {
+        let Some(repository) = self.repository else {
+            return Err(Failure::new(ExitCode::Internal, "the git repository is gone"));
+        };
+        let outcome = duet::run(
+            &duet::Duet {
+                name: &base.name,
+                base: &base.revision,
+                why: &base.why,
+                workspace: self.workspace,
+                repository,
+                revision: &self.revision,
+                plans: self.shortened,
+                settings: self.settings,
+                binaries: self.binaries,
+                store: self.store,
+                sessions: &self.sessions,
+                common: &self.common,
+                setting: &self.setting,
+                seed: self.seed,
+            },
+            schedule,
+        )?;
+        let compared = match outcome {
+            duet::Outcome::Compared(compared) => compared,
+            duet::Outcome::Unfit(unfit) => {
+                for (id, why) in &unfit {
+                    eprintln!("{}", plain(&format!("{id} can't be compared with {}: {why}", base.name)));
+                }
+                let reference = match base.instead {
+                    Some(stored) => {
+                        let why = "no test can be run on both sides".to_owned();
+                        Reference::Stored(Box::new(Stored { why, ..*stored }))
+                    }
+                    None => Reference::Duet(Box::new(base)),
+                };
+                return self.alone(&reference, &unfit);
+            }
+        };
+        let mut comparison = compared.comparison;
+        comparison.repeat = repeat::comparison(&self.setting.repeat, &base.revision.commit);
+        let directory = self.store.begin(self.revision.commit.as_deref())?;
+        let tests = session::gather(&compared.head, &self.ids(), self.store, &directory)?;
+        let document = self.setting.document(directory.id(), self.started, self.revision.clone(), &tests);
+        conclude::conclude(Conclusion {
+            args: self.common.args,
+            workspace: self.workspace,
+            store: self.store,
+            repository: self.repository,
+            reference: &Reference::Duet(Box::new(base)),
+            setting: &self.setting,
+            shown: RunData { document, tests, baseline_missing: None },
+            shown_base: session::one_of_each(&compared.base, &self.ids()),
+            directory,
+            base: Some(&compared.base),
+            head: Some(&compared.head),
+            comparison: Some(comparison),
+            interrupted: self.common.signals.interrupted(),
+        })
+    }
+
+    /// Runs this tree and compares it with what is stored, if that was asked for. `unfit`: why tests can't be run in a
+    /// duet, by id.
+    fn alone(&self, reference: &Reference, unfit: &BTreeMap<String, String>) -> Result<ExitCode, Failure> {
+        let measured = repetitions::run(&repetitions::Repetitions {
+            plans: self.plans,
+            runs: repetitions::wanted(self.settings, reference),
+            workspace: self.workspace,
+            binaries: self.binaries,
+            store: self.store,
+            revision: &self.revision,
+            common: &self.common,
+            setting: &self.setting,
+            started: self.started,
+            seed: self.seed,
+        })?;
+        let head: Vec<&RunData> = match measured.runs.is_empty() {
+            true => vec![&measured.shown],
+            false => measured.runs.iter().collect(),
+        };
+        let (comparison, shown_base) = match reference {
+            Reference::Stored(stored) => {
+                let comparison = self.with_stored(stored, &head, unfit);
+                (Some(comparison), session::one_of_each(&stored.runs, &self.ids()))
+            }
+            Reference::Duet(base) => {
+                (Some(session::none_compared(base, &measured.shown, self.plans, unfit)), None)
+            }
+            Reference::NotAsked | Reference::Missing { .. } | Reference::Same { .. } => (None, None),
+        };
+        conclude::conclude(Conclusion {
+            args: self.common.args,
+            workspace: self.workspace,
+            store: self.store,
+            repository: self.repository,
+            reference,
+            setting: &self.setting,
+            shown: measured.shown,
+            shown_base,
+            directory: measured.directory,
+            base: None,
+            head: Some(measured.runs.as_slice()).filter(|runs| !runs.is_empty()),
             comparison,
-            judgement,
-        },
-        run,
-        directory,
-    )
+            interrupted: measured.interrupted,
+        })
+    }
+
+    /// Compares fresh runs with stored ones: with the history of their name if there is enough of it.
+    fn with_stored(
+        &self,
+        stored: &Stored,
+        head: &[&RunData],
+        unfit: &BTreeMap<String, String>,
+    ) -> Comparison {
+        let comparable = compare::comparable_sessions(&stored.history, head).len();
+        let enough = comparable >= compare::FEWEST_SESSIONS;
+        let base: Vec<&RunData> = stored.runs.iter().collect();
+        let own = |id: &str| TestSettings::from(&self.settings.get(id).cloned().unwrap_or_default());
+        let base_side = Side {
+            name: Some(stored.name.clone()),
+            is_saved: stored.is_saved,
+            sessions: if enough { u32::try_from(comparable).unwrap_or(u32::MAX) } else { 1 },
+            ..session::side(&base)
+        };
+        let comparison = compare::compare(&compare::Input {
+            base: SideInput { side: base_side, runs: base },
+            head: SideInput { side: session::side(head), runs: head.to_vec() },
+            method: if enough { Method::History(&stored.history) } else { Method::Stored },
+            why: stored.why.clone(),
+            settings: &own,
+            noise: &self.sessions,
+            again: if stored.is_saved { format!("--save-baseline {}", stored.name) } else { String::new() },
+        });
+        let closer = stored.revision.as_ref().and_then(|revision| {
+            let schedule = duet::schedule(self.shortened, self.settings, self.common.args).ok()?;
+            let command = repeat::comparison(&self.setting.repeat, &revision.commit);
+            Some(Closer { command, minutes: schedule.minutes() })
+        });
+        let no_duet = unfit.iter().map(|(id, why)| format!("no duet of {id}: {why}"));
+        let warnings = comparison.warnings.iter().cloned().chain(no_duet).collect();
+        let repeat = repeat::stored(&self.setting.repeat, &stored.name);
+        Comparison { closer, repeat, warnings, ..comparison }
+    }
+
+    fn ids(&self) -> Vec<&str> {
+        self.plans.iter().map(|plan| plan.test.id.as_str()).collect()
+    }
+}
+
+/// Whether the runs of this tree may become the baseline that they shall be.
+fn may_save(args: &Args, places: &Places<'_>) -> Result<(), Failure> {
+    let (Some(name), false, Some(repository)) = (&args.save_baseline, args.force, places.repository) else {
+        return Ok(());
+    };
+    match repository.refuse_to_save(name, places.environment) {
+        Some(why) => {
+            Err(Failure::new(ExitCode::Usage, format!("the baseline `{name}` can't be saved: {why}")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// How each test is compared, by id.
+fn settings(
+    chosen: &[&LoadTest],
+    tiers: &Tiers,
+) -> Result<BTreeMap<String, CompareSettings>, loadtest_core::Error> {
+    chosen.iter().map(|test| Ok((test.id.clone(), tiers.compare(test)?))).collect()
+}
+
+/// The tests with the length of load that a comparison wants.
+fn shortened<'a>(
+    plans: &[Plan<'a>],
+    settings: &BTreeMap<String, CompareSettings>,
+) -> Result<Vec<Plan<'a>>, loadtest_core::Error> {
+    let shorter = |plan: &Plan<'a>| match settings.get(&plan.test.id).and_then(|own| own.compare_duration) {
+        Some(to) => plan.shortened(to).map_err(|error| error.context(&plan.test.id)),
+        None => Ok(plan.clone()),
+    };
+    plans.iter().map(shorter).collect()
 }
 
 /// The tests that the filters mean, in the order in which they were found.
@@ -174,8 +414,8 @@ pub(crate) fn choose<'t>(
 /// that were not looked at may be right.
 pub(crate) fn warn(workspace: &Workspace, found: &Found, tiers: &Tiers, args: &TargetArgs) {
     let selected = workspace.selected_names();
-    let all = args.workspace && args.exclude.is_empty();
-    let narrowed = !args.package.is_empty() || !args.exclude.is_empty();
+    let all = args.workspace && args.exclude.is_empty() && args.changed_since.is_none();
+    let narrowed = !args.package.is_empty() || !args.exclude.is_empty() || args.changed_since.is_some();
     let elsewhere = |package: &str| match package.contains('*') {
         true => narrowed,
         false => !all && !selected.contains(&package),
@@ -191,11 +431,11 @@ pub(crate) fn note(chosen: &[&LoadTest], tiers: &Tiers, args: &TargetArgs) {
         return;
     }
     let notes: Vec<String> = chosen.iter().flat_map(|test| tiers.notes(test)).collect();
-    for note in notes.iter().take(MAX_REASONS) {
+    for note in notes.iter().take(MAX_NOTES) {
         eprintln!("note: {}", plain(note));
     }
-    if notes.len() > MAX_REASONS {
-        eprintln!("note: the load of {} more was replaced too", notes.len() - MAX_REASONS);
+    if notes.len() > MAX_NOTES {
+        eprintln!("note: the load of {} more was replaced too", notes.len() - MAX_NOTES);
     }
 }
 
@@ -210,100 +450,6 @@ fn with_hint(failure: Failure, hint: Option<String>) -> Failure {
         Some(hint) => Failure::new(failure.code, format!("{:#}\nhint: {hint}", failure.error)),
         None => failure,
     }
-}
-
-/// What is left to say and to write when everything is known.
-struct Conclusion<'a> {
-    args: &'a Args,
-    workspace: &'a Workspace,
-    store: &'a Store,
-    baseline: &'a Baseline,
-    comparison: Option<Comparison>,
-    judgement: Judgement,
-}
-
-/// Tells the results first, so that nothing that fails afterwards can hide them, then writes them.
-fn conclude(end: &Conclusion<'_>, run: RunData, directory: RunDir) -> Result<ExitCode, Failure> {
-    let args = end.args;
-    let comparison = end.comparison.as_ref();
-    crate::terminal::print_out(&match args.format {
-        Format::Json => report::json::document(&run, comparison)?,
-        Format::Text => report::text::summary(&run, comparison, &text_options(args)),
-    })?;
-    let mut notes = Vec::new();
-    let path = directory.path().to_owned();
-    // Before the report, which is made of it and can be made again.
-    let stored = directory
-        .finish(&run.document, run.baseline_missing.as_deref())
-        .map(|_| notes.push(format!("run       {}", short(&path))));
-    let written = write_report(end, &run, &path).map(|note| {
-        notes.splice(0..0, note);
-    });
-    let saved = match (&args.save_baseline, &stored) {
-        (Some(name), Ok(())) if end.judgement.code == ExitCode::Interrupted => {
-            eprintln!("warning: baseline `{name}` was not saved: the run was interrupted");
-            Ok(())
-        }
-        (Some(name), Ok(())) => {
-            baseline::save(end.store, name, &run, &facts(&run.tests)).map(|note| notes.extend(note))
-        }
-        _ => Ok(()),
-    };
-    if !args.target.quiet {
-        let notes = notes.iter().fold(String::new(), |text, note| text + note + "\n");
-        match args.format {
-            Format::Text => crate::terminal::print_out(&format!("\n{notes}"))?,
-            Format::Json => eprint!("{notes}"),
-        }
-    }
-    end.baseline.remind();
-    tell(&end.judgement, &run, args.format);
-    let mut code = end.judgement.code;
-    for failed in [written, stored, saved].into_iter().filter_map(Result::err) {
-        let shown = Failure::from(failed).show();
-        // What the tests showed says more than a file that could not be written.
-        if code == ExitCode::Passed {
-            code = shown;
-        }
-    }
-    Ok(code)
-}
-
-/// The HTML report: with the run in the store, and where the user looks for it. Returns what to say.
-fn write_report(end: &Conclusion<'_>, run: &RunData, directory: &Path) -> anyhow::Result<Option<String>> {
-    if end.args.no_report {
-        return Ok(None);
-    }
-    let html = report::html::render(run, end.baseline.run(), end.comparison.as_ref())
-        .context("the report can't be made")?;
-    let target = match &end.args.report {
-        Some(path) => path.clone(),
-        None => end.workspace.target_directory().join("loadtest").join("report.html"),
-    };
-    store::write_report(directory, &html)?;
-    if let Some(parent) = target.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        std::fs::create_dir_all(parent).with_context(|| format!("can't make {}", parent.display()))?;
-    }
-    // Written in place: it may be a pipe, or a link that the user made.
-    std::fs::write(&target, &html)
-        .with_context(|| format!("can't write the report to {}", target.display()))?;
-    Ok(Some(format!("report    {}", short(&target))))
-}
-
-fn judge(
-    tests: &[TestData],
-    interrupted: bool,
-    comparison: Option<&Comparison>,
-    baseline: &Baseline,
-    args: &Args,
-) -> Judgement {
-    verdict::judge(&Facts {
-        tests: facts(tests),
-        interrupted,
-        comparison: comparison.map(|comparison| comparison.verdict),
-        baseline_missing: baseline.missing().map(|_| args.baseline_missing.into()),
-        inconclusive: args.inconclusive.into(),
-    })
 }
 
 fn facts(tests: &[TestData]) -> Vec<TestFacts<'_>> {
@@ -322,48 +468,14 @@ fn facts_of(test: &TestData) -> TestFacts<'_> {
     }
 }
 
-/// Why the exit code is not 0, on standard error. What a test showed already stands in the summary.
-fn tell(judgement: &Judgement, run: &RunData, format: Format) {
-    if judgement.code == ExitCode::Passed {
-        return;
-    }
-    let told = |reason: &str| {
-        format == Format::Text && run.tests.iter().any(|test| reason.starts_with(&test.document.id))
-    };
-    let reasons: Vec<&String> =
-        judgement.reasons.iter().map(|(_, reason)| reason).filter(|reason| !told(reason)).collect();
-    // The line of the exit code says this already.
-    let said = |reason: &&&String| reason.as_str() != judgement.code.meaning();
-    for reason in reasons.iter().filter(said).take(MAX_REASONS) {
-        eprintln!("error: {}", plain(reason));
-    }
-    if reasons.len() > MAX_REASONS {
-        eprintln!("       and {} more", reasons.len() - MAX_REASONS);
-    }
-    eprintln!("exit code {}: {}", judgement.code.number(), judgement.code.meaning());
-}
-
 fn interrupted() -> Failure {
     Failure::new(ExitCode::Interrupted, "interrupted before any test ran")
-}
-
-fn text_options(args: &Args) -> TextOptions {
-    let terminal = io::stdout().is_terminal();
-    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    TextOptions { color: terminal && !unwanted, trend_stats: args.summary_trend_stats.clone() }
 }
 
 /// Short enough to be typed again, and the same in every reader of JSON.
 fn random_seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id()) & u64::from(u32::MAX)
-}
-
-/// A path as one would type it from here.
-fn short(path: &Path) -> String {
-    let here: Option<PathBuf> = std::env::current_dir().ok();
-    let relative = here.as_deref().and_then(|here| path.strip_prefix(here).ok());
-    relative.unwrap_or(path).display().to_string()
 }
 
 #[cfg(test)]

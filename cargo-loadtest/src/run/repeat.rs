@@ -74,6 +74,21 @@ pub(super) fn command(args: &Args, tiers: &Tiers, seed: u64) -> String {
     words.join(" ")
 }
 
+/// The command with a duet against a commit: what the baseline's name means may change.
+pub(super) fn comparison(command: &str, commit: &str) -> String {
+    with(command, &format!("--baseline {} --duet", commit.get(..12).unwrap_or(commit)))
+}
+
+/// The command with a comparison with what is stored.
+pub(super) fn stored(command: &str, name: &str) -> String {
+    with(command, &format!("--baseline {} --stored", quoted(name)))
+}
+
+/// Options go before everything else, because filters may follow.
+fn with(command: &str, options: &str) -> String {
+    command.replacen("cargo loadtest", &format!("cargo loadtest {options}"), 1)
+}
+
 fn add(words: &mut Vec<String>, option: &str, value: &dyn Display) {
     words.push(option.to_owned());
     words.push(quoted(&value.to_string()).into_owned());
