@@ -58,6 +58,9 @@ pub struct TestRecord {
     pub id: String,
     /// Two sessions are comparable if theirs are equal.
     pub workload_hash: String,
+    /// Worker threads of the load generator, which fewer cores (`--pin`) and `--workers` change.
+    #[serde(default)]
+    pub workers: u32,
     /// Hashes of its functions, by scenario.
     pub body_hashes: BTreeMap<String, String>,
     /// Why its numbers can't be trusted; empty if they can.

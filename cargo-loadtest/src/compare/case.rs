@@ -173,7 +173,7 @@ impl Case {
                 let who = self.voice.side(side);
                 let found = match run {
                     None => Some(format!("it has no run of {who}")),
-                    Some(run) => guards::troubles(run.test, &windows(run))
+                    Some(run) => guards::troubles_of_generator(run.test, &windows(run))
                         .first()
                         .map(|trouble| format!("{who} can't be trusted: {trouble}")),
                 };

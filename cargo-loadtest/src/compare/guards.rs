@@ -102,6 +102,12 @@ fn same_load_of(base: Run<'_>, head: Run<'_>, voice: &Voice) -> Result<Vec<Strin
     if reasons.is_empty() && base.document.workload_hash != head.document.workload_hash {
         reasons.push(format!("options that shape the load differ from those of {in_base}"));
     }
+    let (old, new) = (base.document.outcome.workers, head.document.outcome.workers);
+    if reasons.is_empty() && old != new {
+        reasons.push(format!(
+            "the load generator had {old} worker threads in {in_base} and {new} in {in_head} (`--pin`, `--workers`)"
+        ));
+    }
     if !reasons.is_empty() {
         if let Some(advice) = voice.save("a new baseline") {
             reasons.push(format!("repeat the run with the baseline's options, or {advice}"));
@@ -198,7 +204,15 @@ pub(super) fn completed(base: &[Run<'_>], head: &[Run<'_>], voice: &Voice) -> Re
 /// How a test ended before its time.
 pub(super) fn cut_short(test: &TestData) -> Option<String> {
     let how = match &test.document.outcome.end {
-        End::Completed => return None,
+        // Half a load on a service that is gone.
+        End::Completed => {
+            return test
+                .document
+                .outcome
+                .services_died
+                .first()
+                .map(|died| format!("lost its service ({died})"));
+        }
         End::Interrupted => "was interrupted",
         End::Stopped => "was stopped",
         End::Aborted { .. } => "was ended early",
@@ -276,11 +290,30 @@ pub(super) fn healthy(
 /// Why the measurement of a run can't be trusted. What was found when it ended counts first; the windows that
 /// decide are looked at again, because they may be worse off than the run as a whole.
 pub(super) fn troubles(test: &TestData, windows: &[Window]) -> Vec<String> {
-    let mut found = test.document.invalid.clone();
-    if !found.is_empty() {
+    if !test.document.invalid.is_empty() {
         // The same trouble would only be told twice.
-        return found;
+        return test.document.invalid.clone();
     }
+    let mut found = in_windows(test, windows);
+    found.extend(offered_in(test, windows).starts.shortfall());
+    found
+}
+
+/// The same without starts that were dropped for want of a free virtual user, of which the service may be the reason: no
+/// pair is left out for its result. Latency is not judged then (guard 4), and the share that was dropped is.
+pub(super) fn troubles_of_generator(test: &TestData, windows: &[Window]) -> Vec<String> {
+    let shortfall = test.offered(0..test.intervals.len()).starts.shortfall();
+    let found = test.document.invalid.iter().filter(|trouble| Some(*trouble) != shortfall.as_ref());
+    let found: Vec<String> = found.cloned().collect();
+    if found.is_empty() { in_windows(test, windows) } else { found }
+}
+
+fn offered_in(test: &TestData, windows: &[Window]) -> crate::data::Offered {
+    test.offered(windows.iter().map(|window| window.position))
+}
+
+fn in_windows(test: &TestData, windows: &[Window]) -> Vec<String> {
+    let mut found = Vec::new();
     let percent = |share: f64| format!("{:.0} %", share * 100.0);
     if let Some(cpu) = mean_over(test, windows, |interval| interval.generator.cpu)
         && cpu > MOST_CPU
@@ -304,8 +337,7 @@ pub(super) fn troubles(test: &TestData, windows: &[Window]) -> Vec<String> {
     if lost > 0 {
         found.push(format!("{lost} samples were lost because recording could not follow; lower the load"));
     }
-    let offered = test.offered(windows.iter().map(|window| window.position));
-    if let Some(users) = offered.users
+    if let Some(users) = offered_in(test, windows).users
         && users < LEAST_OFFERED
     {
         found.push(format!(
@@ -314,7 +346,6 @@ pub(super) fn troubles(test: &TestData, windows: &[Window]) -> Vec<String> {
             percent(LEAST_OFFERED)
         ));
     }
-    found.extend(offered.starts.shortfall());
     found.extend(late_starts(test, windows));
     found
 }

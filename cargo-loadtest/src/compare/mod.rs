@@ -35,6 +35,7 @@ use case::Case;
 pub use document::*;
 pub use gates::{TestSettings, pairs_for, usual_gates};
 pub use records::{comparable_sessions, records};
+pub use segments::seconds_for_a_pair;
 
 use crate::data::RunData;
 use crate::session::Session;

@@ -58,6 +58,7 @@ fn record(base: &[&RunData], head: &[&RunData], id: String) -> Option<TestRecord
     let mut record = TestRecord {
         id,
         workload_hash: first.document.workload_hash.clone(),
+        workers: first.document.outcome.workers,
         body_hashes: first.document.definitions.iter().map(body).collect(),
         invalid: runs.iter().filter_map(|run| guards::cut_short(run.test)).collect(),
         base: Vec::new(),
@@ -79,7 +80,13 @@ fn record(base: &[&RunData], head: &[&RunData], id: String) -> Option<TestRecord
         let found: Vec<String> = sides
             .iter()
             .flatten()
-            .flat_map(|(test, windows)| guards::troubles(test, if is_search { &[] } else { windows }))
+            .flat_map(|(test, windows)| {
+                let windows: &[_] = if is_search { &[] } else { windows };
+                match is_duet {
+                    true => guards::troubles_of_generator(test, windows),
+                    false => guards::troubles(test, windows),
+                }
+            })
             .collect();
         let sound = found.is_empty() || !is_duet;
         troubles.extend(found);
@@ -152,6 +159,7 @@ pub(super) fn comparable<'s>(session: &'s Session, head: &[&RunData], id: &str) 
         && session.profile == fresh.run.document.profile;
     let record = session.tests.iter().find(|test| test.id == id)?;
     let counts = record.workload_hash == fresh.test.document.workload_hash
+        && record.workers == fresh.test.document.outcome.workers
         && record.invalid.is_empty()
         && record.head.iter().any(|run| !run.is_empty());
     (counts && here && !itself).then_some(record)

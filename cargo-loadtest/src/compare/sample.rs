@@ -126,16 +126,23 @@ impl Sample {
             if index + 1 == seconds && self.dropped > 0 {
                 recorder.add(Builtin::DroppedIterations, Tags::new(), self.dropped as f64);
             }
-            intervals.push(self.interval(recorder.close(index, 1.0)));
+            let dropped = self.dropped * (index + 1) / seconds;
+            intervals.push(self.interval(recorder.close(index, 1.0), started, dropped));
         }
         // What is in flight at the end comes in a part of a second.
         recorder.request("/page/0", 900.0, true);
-        intervals.push(self.interval(recorder.close(seconds, 0.4)));
+        intervals.push(self.interval(recorder.close(seconds, 0.4), started, self.dropped));
         TestData::new(document(id, workload, started, seconds as f64 + 0.4), intervals)
     }
 
-    fn interval(&self, mut interval: Interval) -> Interval {
-        let state = ScenarioState { planned_vus: VUS, vus: self.active_vus, ..ScenarioState::default() };
+    fn interval(&self, mut interval: Interval, started: u64, dropped: u64) -> Interval {
+        let state = ScenarioState {
+            planned_vus: VUS,
+            vus: self.active_vus,
+            started,
+            dropped,
+            ..ScenarioState::default()
+        };
         interval.scenarios = BTreeMap::from([("browse".to_owned(), state)]);
         interval.generator =
             GeneratorState { cpu: Some(self.cpu), steal: Some(0.0), ..GeneratorState::default() };

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use loadtest_core::options::{Shape, Stage, Workload};
 
+use super::evidence::FEWEST_WINDOWS_OF_EVENTS;
 use crate::data::TestData;
 
 /// The longest cut at the start of a segment, in seconds.
@@ -135,6 +136,11 @@ impl Segments {
 pub(super) fn seconds_for(windows: usize) -> u64 {
     let whole = windows as f64 + 1.0;
     (whole / (1.0 - CUT_SHARE)).min(whole + LONGEST_CUT).ceil() as u64
+}
+
+/// Seconds that each run of a pair must be under load at least: two whole windows, and the second that is cut off.
+pub fn seconds_for_a_pair() -> f64 {
+    FEWEST_WINDOWS_OF_EVENTS as f64 + 1.0
 }
 
 /// The length in seconds of what was measured in whole windows.

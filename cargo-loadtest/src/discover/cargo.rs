@@ -1,6 +1,7 @@
 //! The commands of cargo that are used, with what they have in common.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::cli::TargetArgs;
@@ -9,7 +10,15 @@ use crate::cli::TargetArgs;
 /// says to people goes to them unchanged.
 pub(super) fn command(args: &TargetArgs, subcommand: &str) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let mut command = Command::new(cargo);
+    let mut command = match args.directory.as_deref().is_some_and(names_a_toolchain) {
+        false => Command::new(cargo),
+        // What rustup chose here is this tree's; another tree's own choice is part of what is compared.
+        true => {
+            let mut command = Command::new("cargo");
+            command.env_remove("RUSTUP_TOOLCHAIN").env_remove("RUSTC");
+            command
+        }
+    };
     command.arg(subcommand).stdin(Stdio::null()).stdout(Stdio::piped());
     if let Some(directory) = &args.directory {
         command.current_dir(directory);
@@ -26,6 +35,12 @@ pub(super) fn command(args: &TargetArgs, subcommand: &str) -> Command {
         command.arg("--quiet");
     }
     command
+}
+
+/// Whether a directory, or one above it, has a file that tells rustup which toolchain to use.
+fn names_a_toolchain(directory: &Path) -> bool {
+    let files = ["rust-toolchain.toml", "rust-toolchain"];
+    directory.ancestors().any(|directory| files.iter().any(|file| directory.join(file).is_file()))
 }
 
 /// The feature options; `takes` says which of the named features belong here.

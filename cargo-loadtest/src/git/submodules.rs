@@ -32,17 +32,22 @@ pub(super) fn check_out(git: &Git, tree: &Path, users: &Path, common: &Path) -> 
         let modules = common.join("modules").join(&name);
         let reference = modules.to_str().filter(|_| is_inside(&name) && modules.is_dir());
         let borrowed = reference.is_some_and(|reference| {
-            git.change(&[&update[..], &["--reference", reference, "--", &path]].concat()).is_ok()
+            fetch(&git, &[&update[..], &["--reference", reference, "--", &path]].concat()).is_ok()
         });
         let fetched = match borrowed {
             true => Ok(()),
-            false => git.change(&[&update[..], &["--", &path]].concat()),
+            false => fetch(&git, &[&update[..], &["--", &path]].concat()),
         };
         fetched
-            .and_then(|()| git.change(&[&update[..], &["--recursive", "--", &path]].concat()))
+            .and_then(|()| fetch(&git, &[&update[..], &["--recursive", "--", &path]].concat()))
             .with_context(|| format!("can't check out the submodule `{path}`"))?;
     }
     Ok(())
+}
+
+/// Runs what may have to ask a remote: bounded in time, and ended by the user.
+fn fetch(git: &Git, arguments: &[&str]) -> anyhow::Result<()> {
+    git.ask_remote(arguments).map(drop).map_err(|refusal| anyhow::anyhow!("{}", refusal.text))
 }
 
 /// Undoes what was written in submodules since.

@@ -74,6 +74,7 @@ fn session(id: &str) -> Session {
         head: SessionSide { revision: Revision::default(), runs: vec![id.to_owned()] },
         tests: vec![crate::session::TestRecord {
             id: "t".to_owned(),
+            workers: 2,
             workload_hash: "w".to_owned(),
             body_hashes: BTreeMap::new(),
             invalid: Vec::new(),

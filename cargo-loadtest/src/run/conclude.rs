@@ -7,6 +7,7 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use jiff::Timestamp;
 
 use super::reference::{self, Reference};
 use super::session::{self, Setting};
@@ -17,10 +18,14 @@ use crate::compare::Comparison;
 use crate::data::RunData;
 use crate::discover::Workspace;
 use crate::failure::{Failure, plain};
+use crate::fingerprint;
 use crate::git::Repository;
 use crate::report::{self, TextOptions};
 use crate::store::{self, RunDir, Store};
 use crate::verdict::{self, ExitCode, Facts, Judgement};
+
+/// The first line of a comparison that a signal ended.
+const INTERRUPTED: &str = "– INTERRUPTED: only what was measured until then is compared.";
 
 /// What is known when every run has been made.
 pub(super) struct Conclusion<'a> {
@@ -66,7 +71,14 @@ pub(super) fn conclude(end: Conclusion<'_>) -> Result<ExitCode, Failure> {
     run.document.comparison = value.context("the comparison can't be written as JSON")?;
     crate::terminal::print_out(&match args.format {
         Format::Json => report::json::document(&run, comparison)?,
-        Format::Text => report::text::summary(&run, comparison, &text_options(args)),
+        Format::Text => {
+            let summary = report::text::summary(&run, comparison, &text_options(args));
+            // The summary of a comparison begins with its verdict, which less was measured for than was asked.
+            match comparison.is_some() && judgement.code == ExitCode::Interrupted {
+                true => format!("{INTERRUPTED}\n{summary}"),
+                false => summary,
+            }
+        }
     })?;
 
     let mut notes = Vec::new();
@@ -106,6 +118,7 @@ pub(super) fn conclude(end: Conclusion<'_>) -> Result<ExitCode, Failure> {
         args,
         run: &run,
         comparison,
+        first_line: None,
         judgement: &judgement,
         report: report.as_deref(),
         setting: end.setting,
@@ -135,6 +148,48 @@ pub(super) fn conclude(end: Conclusion<'_>) -> Result<ExitCode, Failure> {
         }
     }
     Ok(code)
+}
+
+/// Ends a command that has nothing to run: programs that wait for a document get one, without a test.
+///
+/// # Errors
+/// If it can't be told.
+pub(super) fn nothing(
+    args: &Args,
+    workspace: &Workspace,
+    repository: Option<&Repository>,
+    why: &str,
+) -> Result<ExitCode, Failure> {
+    let now = Timestamp::now();
+    let setting = Setting {
+        started_at: now.to_string(),
+        fingerprint: fingerprint::read(workspace.root()),
+        profile: args.target.profile.clone(),
+        repeat: String::new(),
+    };
+    let revision = repository.map(Repository::revision).unwrap_or_default();
+    let document = setting.document("", now, revision, &[]);
+    let run = RunData { document, tests: Vec::new(), baseline_missing: None };
+    crate::terminal::print_out(&match args.format {
+        Format::Json => report::json::document(&run, None)?,
+        Format::Text => format!("{why}\n"),
+    })?;
+    let notes = publish(&Told {
+        args,
+        run: &run,
+        comparison: None,
+        first_line: Some(why),
+        judgement: &Judgement { code: ExitCode::Passed, reasons: Vec::new() },
+        report: None,
+        setting: &setting,
+        workspace_root: workspace.root(),
+        repository_root: repository.map(Repository::root),
+        directory: report_path(args, workspace).parent().map(Path::to_owned).unwrap_or_default(),
+    })?;
+    if !args.target.quiet {
+        notes.iter().for_each(|note| eprintln!("{note}"));
+    }
+    Ok(ExitCode::Passed)
 }
 
 /// What is kept for later commands.
@@ -173,6 +228,8 @@ struct Told<'a> {
     args: &'a Args,
     run: &'a RunData,
     comparison: Option<&'a Comparison>,
+    /// What is said first, if it is neither a comparison's verdict nor a run's status.
+    first_line: Option<&'a str>,
     judgement: &'a Judgement,
     report: Option<&'a Path>,
     setting: &'a Setting,
@@ -184,9 +241,10 @@ struct Told<'a> {
 
 /// Writes JUnit XML, and tells the CI service. Returns what to say.
 fn publish(told: &Told<'_>) -> anyhow::Result<Vec<String>> {
-    let first_line = match told.comparison {
-        Some(comparison) => report::first_line(comparison),
-        None => report::text::status_line(told.run),
+    let first_line = match (told.comparison, told.first_line) {
+        (_, Some(line)) => line.to_owned(),
+        (Some(comparison), None) => report::first_line(comparison),
+        (None, None) => report::text::status_line(told.run),
     };
     let repeat = told.comparison.map(|c| c.repeat.as_str()).filter(|repeat| !repeat.is_empty());
     let facts = ci::Facts {

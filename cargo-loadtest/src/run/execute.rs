@@ -69,6 +69,11 @@ impl<'a> Plan<'a> {
         Ok(Plan { test: self.test, definitions })
     }
 
+    /// Whether its load ends by the clock.
+    pub(super) fn is_timed(&self) -> bool {
+        self.definitions.iter().all(|definition| definition.workload.shape.is_timed())
+    }
+
     /// How long its load takes, if it ends by the clock; the most that it may take otherwise.
     pub(super) fn seconds(&self) -> f64 {
         let spans = self.definitions.iter().map(|definition| definition.workload.regular_end().as_secs_f64());
@@ -155,6 +160,8 @@ pub(super) struct Ran {
     pub(super) executables: Vec<RunningExecutable>,
     /// What the machine did to it.
     pub(super) disturbed: Option<String>,
+    /// Why the service of `[service]` may still be there; what follows may meet it.
+    pub(super) unstopped: Option<String>,
 }
 
 /// Runs a test.
@@ -174,7 +181,8 @@ pub(super) fn one(plan: &Plan<'_>, site: &Site<'_>, common: &Common<'_>) -> Ran 
     let mut view = Directed::new(live::view(progress), destination);
     let watch = machine::Watch::start();
     let began = Instant::now();
-    let launched = match launch(plan, site, common, &mut view) {
+    let mut unstopped = None;
+    let launched = match launch(plan, site, common, &mut view, &mut unstopped) {
         Ok(launched) => launched,
         Err(_) if common.signals.interrupted() => not_launched(plan, End::Interrupted),
         Err(error) => not_launched(plan, failed_launch(&error, &view.intervals)),
@@ -183,7 +191,7 @@ pub(super) fn one(plan: &Plan<'_>, site: &Site<'_>, common: &Common<'_>) -> Ran 
     let executables = launched.executables.clone();
     let name = site.intervals.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let data = document::test_data(plan, launched, view.intervals, name, site.seed);
-    Ran { data, executables, disturbed }
+    Ran { data, executables, disturbed, unstopped }
 }
 
 fn launch(
@@ -191,6 +199,7 @@ fn launch(
     site: &Site<'_>,
     common: &Common<'_>,
     view: &mut Directed,
+    unstopped: &mut Option<String>,
 ) -> anyhow::Result<Launched> {
     let test = plan.test;
     let file = &site.intervals;
@@ -240,7 +249,7 @@ fn launch(
     };
     let launched = launch::run(spec, view, common.signals);
     let died = started.as_ref().and_then(RunningService::has_died);
-    let stopped = started.map_or(Ok(()), RunningService::stop);
+    *unstopped = started.map_or(Ok(()), RunningService::stop).err().map(|error| format!("{error:#}"));
     // Nothing was written to it if there is no service.
     let _ = std::fs::remove_dir(&logs);
     let mut launched = launched?;
@@ -248,8 +257,8 @@ fn launch(
     if let Some(pinned) = &launched.pinned {
         launched.outcome.warnings.push(pinned.note());
     }
-    if let Err(error) = stopped {
-        launched.outcome.warnings.push(format!("the service could not be stopped: {error:#}"));
+    if let Some(error) = unstopped {
+        launched.outcome.warnings.push(format!("the service could not be stopped: {error}"));
     }
     Ok(launched)
 }

@@ -25,7 +25,7 @@ use loadtest_core::metric::Builtin;
 use loadtest_core::options::compare::CompareSettings;
 use loadtest_core::results::Revision;
 
-use crate::cli::{Args, TargetArgs};
+use crate::cli::{Args, InconclusivePolicy, TargetArgs};
 use crate::compare::{self, Closer, Comparison, Method, Side, SideInput, TestSettings};
 use crate::config::Tiers;
 use crate::control::Server;
@@ -71,8 +71,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     if let Some(nothing) = reference.nothing_to_compare()
         && args.save_baseline.is_none()
     {
-        crate::terminal::print_out(&format!("{nothing}\n"))?;
-        return Ok(ExitCode::Passed);
+        return conclude::nothing(args, &workspace, repository.as_ref(), &nothing);
     }
 
     let found = match discover::find(&workspace, &args.target) {
@@ -81,13 +80,10 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         Err(failure) => return Err(failure),
     };
     if let Some(since) = args.target.changed_since.as_deref().filter(|_| unchanged(&found, &args.target)) {
-        eprintln!(
-            "{}",
-            plain(&format!(
-                "Nothing to run: no load test that is meant lies in a package that changed since {since}"
-            ))
+        let nothing = format!(
+            "= NOTHING TO RUN. No load test that is meant lies in a package that changed since {since}."
         );
-        return Ok(ExitCode::Passed);
+        return conclude::nothing(args, &workspace, repository.as_ref(), &plain(&nothing));
     }
     let mut chosen = choose(&workspace, &found, &args.target)
         .map_err(|failure| with_hint(failure, nothing::command_hint(&args.target.filters, args.control)))?;
@@ -105,11 +101,23 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         .or_exit(ExitCode::Usage)?;
     let settings = settings(&chosen, &tiers).or_exit(ExitCode::Usage)?;
     note(&chosen, &tiers, &args.target);
-    let shortened = shortened(&plans, &settings).or_exit(ExitCode::Usage)?;
+    let shortened = match &reference {
+        Reference::Duet(_) | Reference::Stored(_) => shortened(&plans, &settings),
+        _ => Ok(plans.clone()),
+    };
+    // Stored runs are compared at their own length; only what a duet would take is told then.
+    let shortened = match (&reference, shortened) {
+        (Reference::Stored(_), Err(_)) => plans.clone(),
+        (_, shortened) => shortened.or_exit(ExitCode::Usage)?,
+    };
     let schedule = match &reference {
         Reference::Duet(_) => Some(duet::schedule(&shortened, &settings, args)?),
         _ => None,
     };
+    if let Some(schedule) = schedule.as_ref().filter(|_| !args.target.quiet) {
+        eprintln!("{}", schedule.announcement());
+        schedule.warnings(&shortened).iter().for_each(|warning| eprintln!("warning: {warning}"));
+    }
     let cores = match args.pin {
         true => Some(machine::split().map_err(|why| Failure::new(ExitCode::Usage, format!("--pin: {why}")))?),
         false => None,
@@ -182,6 +190,9 @@ fn reference(args: &Args, store: &Store, repository: Option<&Repository>) -> Res
     reference.remind();
     if let Some(line) = reference.announcement(Timestamp::now()).filter(|_| !args.target.quiet) {
         eprintln!("{}", plain(&line));
+        if repository.is_some_and(|repository| repository.revision().dirty) {
+            eprintln!("note: files differ from the last commit; they are measured as they are");
+        }
     }
     Ok(reference)
 }
@@ -219,6 +230,7 @@ impl Ready<'_> {
                 repository,
                 revision: &self.revision,
                 plans: self.shortened,
+                whole: self.plans,
                 settings: self.settings,
                 binaries: self.binaries,
                 store: self.store,
@@ -248,7 +260,9 @@ impl Ready<'_> {
         let mut comparison = compared.comparison;
         comparison.repeat = repeat::comparison(&self.setting.repeat, &base.revision.commit);
         let directory = self.store.begin(self.revision.commit.as_deref())?;
-        let tests = session::gather(&compared.head, &self.ids(), self.store, &directory)?;
+        let shown: Vec<&RunData> = compared.head.iter().chain(&compared.alone).collect();
+        let in_pairs = compared.head.iter().flat_map(|run| &run.tests).map(|test| test.document.id.as_str());
+        let tests = session::gather(&shown, &self.ids(), self.store, &directory, &in_pairs.collect())?;
         let document = self.setting.document(directory.id(), self.started, self.revision.clone(), &tests);
         conclude::conclude(Conclusion {
             args: self.common.args,
@@ -272,7 +286,8 @@ impl Ready<'_> {
     fn alone(&self, reference: &Reference, unfit: &BTreeMap<String, String>) -> Result<ExitCode, Failure> {
         let measured = repetitions::run(&repetitions::Repetitions {
             plans: self.plans,
-            runs: repetitions::wanted(self.settings, reference),
+            // In a duet that came to nothing `runs` meant pairs.
+            runs: if unfit.is_empty() { repetitions::wanted(self.settings, reference) } else { 1 },
             workspace: self.workspace,
             binaries: self.binaries,
             store: self.store,
@@ -333,19 +348,40 @@ impl Ready<'_> {
         let comparison = compare::compare(&compare::Input {
             base: SideInput { side: base_side, runs: base },
             head: SideInput { side: session::side(head), runs: head.to_vec() },
-            method: if enough { Method::History(&stored.history) } else { Method::Stored },
+            // Without runs of its own there are only the sessions, however few.
+            method: if enough || stored.runs.is_empty() {
+                Method::History(&stored.history)
+            } else {
+                Method::Stored
+            },
             why: stored.why.clone(),
             settings: &own,
             noise: &self.sessions,
             again: if stored.is_saved { format!("--save-baseline {}", stored.name) } else { String::new() },
         });
-        let closer = stored.revision.as_ref().and_then(|revision| {
+        // A name that is no revision still has the commit that was measured under it.
+        let measured = stored.runs.first().and_then(|run| run.document.revision.commit.as_deref());
+        let other = measured.filter(|commit| Some(*commit) != self.revision.commit.as_deref());
+        let name = match (&stored.revision, other) {
+            (Some(_), _) => Some(stored.name.as_str()),
+            (None, Some(commit)) => commit.get(..12),
+            (None, None) => None,
+        };
+        let closer = name.and_then(|name| {
             let schedule = duet::schedule(self.shortened, self.settings, self.common.args).ok()?;
-            let command = repeat::comparison(&self.setting.repeat, &revision.commit);
+            let command = repeat::duet(&self.setting.repeat, name, self.seed);
             Some(Closer { command, minutes: schedule.minutes() })
         });
+        let args = self.common.args;
+        let of_duets = [
+            (args.max_time.is_some(), "--max-time"),
+            (args.inconclusive == InconclusivePolicy::Extend, "--inconclusive extend"),
+        ];
+        let ignored = of_duets.into_iter().filter(|(given, _)| *given);
+        let ignored =
+            ignored.map(|(_, option)| format!("{option} is about pairs of runs, and there are none here"));
         let no_duet = unfit.iter().map(|(id, why)| format!("no duet of {id}: {why}"));
-        let warnings = comparison.warnings.iter().cloned().chain(no_duet).collect();
+        let warnings = comparison.warnings.iter().cloned().chain(no_duet).chain(ignored).collect();
         let repeat = repeat::stored(&self.setting.repeat, &stored.name);
         Comparison { closer, repeat, warnings, ..comparison }
     }
@@ -468,7 +504,7 @@ fn facts_of(test: &TestData) -> TestFacts<'_> {
     }
 }
 
-fn interrupted() -> Failure {
+pub(crate) fn interrupted() -> Failure {
     Failure::new(ExitCode::Interrupted, "interrupted before any test ran")
 }
 

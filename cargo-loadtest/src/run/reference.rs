@@ -128,7 +128,7 @@ pub(super) fn find(places: &Places<'_>, args: &Args) -> Result<Reference, Failur
         (Choice::Same, _, Ok(revision)) => Reference::Same { name, revision },
         (_, _, revision) => {
             let message = missing(places.store, &name, &facts, revision.err());
-            if args.duet || (args.stored && args.baseline_missing == MissingPolicy::Build) {
+            if (args.duet || args.stored) && args.baseline_missing == MissingPolicy::Build {
                 return Err(Failure::new(ExitCode::Usage, message));
             }
             Reference::Missing { name, message }
@@ -156,9 +156,8 @@ impl Reference {
     pub(super) fn nothing_to_compare(&self) -> Option<String> {
         let Reference::Same { name, revision } = self else { return None };
         Some(format!(
-            "= NOTHING TO COMPARE. This tree is {name} ({}, {}) without a change.",
-            revision.how,
-            short(&revision.commit)
+            "= NOTHING TO COMPARE. This tree is {name} ({}) without a change.",
+            place(name, revision)
         ))
     }
 
@@ -169,9 +168,8 @@ impl Reference {
             Reference::Duet(duet) => {
                 let DuetBase { name, revision, why, .. } = &**duet;
                 Some(format!(
-                    "Comparing with {name} ({}, {}{}) in a duet, because {why}: both sides are built and run in turn",
-                    revision.how,
-                    short(&revision.commit),
+                    "Comparing with {name} ({}{}) in a duet, because {why}: both sides are built and run in turn",
+                    place(name, revision),
                     age(&revision.committed_at, now)
                 ))
             }
@@ -283,7 +281,14 @@ fn missing(store: &Store, name: &str, facts: &Facts, unresolved: Option<Unresolv
         (Some(_), false) => format!("baseline `{name}` not found, and no revision has that name"),
         _ => format!("baseline `{name}` not found"),
     };
-    message.push_str(&format!("\nhint: save one with `cargo loadtest --save-baseline {save_as}`"));
+    // A name that is nearly right was more likely meant than one that is yet to be saved.
+    let meant = match &unresolved {
+        Some(Unresolved::NotFound { hint, .. }) if hint.starts_with("did you mean") => {
+            format!("{hint} If not, ")
+        }
+        _ => String::new(),
+    };
+    message.push_str(&format!("\nhint: {meant}save one with `cargo loadtest --save-baseline {save_as}`"));
     if unresolved.is_none() {
         message.push_str(", or build the revision with --duet");
     }
@@ -316,6 +321,15 @@ pub(super) fn save(
 /// The digits of a commit that one reads.
 pub(super) fn short(commit: &str) -> &str {
     commit.get(..9).unwrap_or(commit)
+}
+
+/// How a name led to a commit, and to which: `the merge base of main and HEAD, 0e7783d1d`. Of `HEAD~1` only the commit,
+/// because the name says the rest.
+fn place(name: &str, revision: &Resolved) -> String {
+    match revision.how == name {
+        true => short(&revision.commit).to_owned(),
+        false => format!("{}, {}", revision.how, short(&revision.commit)),
+    }
 }
 
 /// `, 3 days old`; nothing if the time is none.

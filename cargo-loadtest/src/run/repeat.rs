@@ -23,6 +23,9 @@ pub(super) fn command(args: &Args, tiers: &Tiers, seed: u64) -> String {
     for features in &args.target.features {
         add(&mut words, "--features", features);
     }
+    if let Some(since) = &args.target.changed_since {
+        add(&mut words, "--changed-since", since);
+    }
     if args.target.profile != "loadtest" {
         add(&mut words, "--profile", &args.target.profile);
     }
@@ -64,6 +67,7 @@ pub(super) fn command(args: &Args, tiers: &Tiers, seed: u64) -> String {
         (args.target.no_default_features, "--no-default-features"),
         (args.target.allow_debug, "--allow-debug"),
         (args.fail_fast, "--fail-fast"),
+        (args.pin, "--pin"),
     ];
     words.extend(flags.into_iter().filter(|(set, _)| *set).map(|(_, flag)| flag.to_owned()));
     let commands = crate::cli::command_names();
@@ -77,6 +81,11 @@ pub(super) fn command(args: &Args, tiers: &Tiers, seed: u64) -> String {
 /// The command with a duet against a commit: what the baseline's name means may change.
 pub(super) fn comparison(command: &str, commit: &str) -> String {
     with(command, &format!("--baseline {} --duet", commit.get(..12).unwrap_or(commit)))
+}
+
+/// The command with a duet against what a name means now, to be typed by a person: without the random numbers of `seed`.
+pub(super) fn duet(command: &str, name: &str, seed: u64) -> String {
+    with(&command.replacen(&format!(" --seed {seed}"), "", 1), &format!("--baseline {} --duet", quoted(name)))
 }
 
 /// The command with a comparison with what is stored.
@@ -159,6 +168,16 @@ mod tests {
         assert_eq!(
             repeated(&[], &variables, "[profile.ci]"),
             "LOADTEST_VUS=5 cargo loadtest --load-profile ci -e TOKEN --seed 7"
+        );
+    }
+
+    #[test]
+    fn a_duet_that_is_proposed_has_the_name_that_the_user_knows() {
+        let command = repeated(&["--duration", "9s", "--pin", "buy"], &[], "");
+        assert_eq!(command, "cargo loadtest --duration 9s --seed 7 --pin buy");
+        assert_eq!(
+            duet(&command, "main", 7),
+            "cargo loadtest --baseline main --duet --duration 9s --pin buy"
         );
     }
 

@@ -3,7 +3,7 @@
 //! The main function is [`run`]. A single run is kept where it is shown; of several each is kept for itself, and what
 //! is shown is gathered from them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use loadtest_core::options::compare::{CompareSettings, Runs};
@@ -75,12 +75,16 @@ pub(super) fn run(what: &Repetitions<'_>) -> Result<Measured, Failure> {
         let started = Timestamp::now();
         let (tests, stopped) = once(what, &directory, what.seed.wrapping_add(u64::from(number - 1)));
         interrupted = stopped;
+        let failed = tests.iter().any(|test| verdict::judge_test(&facts_of(test)).code != ExitCode::Passed);
         runs.push(session::file(what.setting, directory, started, what.revision.clone(), tests)?);
+        if failed && what.common.args.fail_fast {
+            break;
+        }
     }
     let directory = what.store.begin(commit)?;
     let tests = if what.runs > 1 {
         let ids: Vec<&str> = what.plans.iter().map(|plan| plan.test.id.as_str()).collect();
-        session::gather(&runs, &ids, what.store, &directory)?
+        session::gather(&runs.iter().collect::<Vec<_>>(), &ids, what.store, &directory, &BTreeSet::new())?
     } else {
         let (tests, stopped) = once(what, &directory, what.seed);
         interrupted = stopped;

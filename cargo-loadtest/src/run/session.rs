@@ -3,7 +3,7 @@
 //! The main functions are [`file`], [`shown`] and [`record`]. Of several runs of a test one is shown in detail, and its
 //! thresholds decide: one that did not go as planned if there is one, else the one whose p95 is the median.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use anyhow::Context;
@@ -86,40 +86,49 @@ pub(super) fn file(
 
 /// Which of several runs of one test is shown: the place among them.
 pub(super) fn shown(runs: &[&TestData]) -> usize {
-    let off_plan = |test: &&TestData| {
-        let outcome = &test.document.outcome;
-        let facts = verdict::TestFacts { invalid: &[], ..super::facts_of(test) };
-        verdict::fit_for_baseline(&[facts]).is_err() || outcome.teardown_error.is_some()
-    };
-    if let Some(place) = runs.iter().position(off_plan) {
+    if let Some(place) = runs.iter().position(|test| is_off_plan(test)) {
         return place;
     }
     let p95 = |test: &TestData| {
         let latency = test.total(test.latency_metric(), successes);
         latency.quantile(0.95, Unit::Millis).unwrap_or(f64::INFINITY)
     };
-    let mut order: Vec<(f64, usize)> =
-        runs.iter().enumerate().map(|(place, test)| (p95(test), place)).collect();
+    let any_sound = runs.iter().any(|test| test.document.invalid.is_empty());
+    let mut order: Vec<(f64, usize)> = runs
+        .iter()
+        .enumerate()
+        .filter(|(_, test)| !any_sound || test.document.invalid.is_empty())
+        .map(|(place, test)| (p95(test), place))
+        .collect();
     order.sort_by(|a, b| a.0.total_cmp(&b.0));
     order.get(order.len().saturating_sub(1) / 2).map_or(0, |(_, place)| *place)
+}
+
+/// Whether a run did not go as planned; whether its numbers can be trusted is another question.
+fn is_off_plan(test: &TestData) -> bool {
+    let facts = verdict::TestFacts { invalid: &[], ..super::facts_of(test) };
+    verdict::fit_for_baseline(&[facts]).is_err() || test.document.outcome.teardown_error.is_some()
 }
 
 /// One run of each test, taken from several and copied into a run directory of its own, so that what is shown can be
 /// read again like any other run.
 ///
+/// `in_pairs`: the tests that a duet judges by their pairs.
+///
 /// # Errors
 /// If an interval log can't be copied.
 pub(super) fn gather(
-    runs: &[RunData],
+    runs: &[&RunData],
     ids: &[&str],
     store: &Store,
     into: &RunDir,
+    in_pairs: &BTreeSet<&str>,
 ) -> anyhow::Result<Vec<TestData>> {
     let mut tests = Vec::new();
     for id in ids {
         let of: Vec<(&RunData, &TestData)> = runs
             .iter()
-            .flat_map(|run| run.tests.iter().map(move |test| (run, test)))
+            .flat_map(|run| run.tests.iter().map(move |test| (*run, test)))
             .filter(|(_, test)| test.document.id == *id)
             .collect();
         let candidates: Vec<&TestData> = of.iter().map(|(_, test)| *test).collect();
@@ -130,15 +139,20 @@ pub(super) fn gather(
             fs::copy(&from, &to).with_context(|| format!("can't copy {}", from.display()))?;
         }
         let mut test = (*test).clone();
-        let others = of.len() - 1;
-        if others > 0 {
+        if in_pairs.contains(id) {
+            // Whether enough of its pairs can be trusted is the comparison's to say, not this one run's.
+            let troubles = std::mem::take(&mut test.document.invalid);
+            let told = troubles.into_iter().map(|why| format!("this run by itself can't be trusted: {why}"));
+            test.document.outcome.warnings.extend(told);
+        }
+        if of.len() > 1 {
             test.document.outcome.warnings.push(format!(
                 "one of {} runs is shown, {}: {}",
                 of.len(),
                 run.document.id,
-                match verdict::fit_for_baseline(&[super::facts_of(&test)]) {
-                    Ok(()) => "the one whose p95 is the median",
-                    Err(_) => "the first that did not go as planned",
+                match is_off_plan(&test) {
+                    false => "the one whose p95 is the median",
+                    true => "the first that did not go as planned",
                 }
             ));
         }
@@ -224,7 +238,7 @@ pub(super) fn none_compared(
         why: base.why.clone(),
         base: Side {
             name: Some(base.name.clone()),
-            found: Some(base.revision.how.clone()),
+            found: Some(base.revision.how.clone()).filter(|how| *how != base.name),
             commit: Some(base.revision.commit.clone()),
             started_at: base.revision.committed_at.clone(),
             ..Side::default()

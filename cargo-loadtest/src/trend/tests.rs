@@ -43,6 +43,7 @@ fn session(number: usize, p95: f64) -> Session {
         },
         tests: vec![TestRecord {
             id: ID.to_owned(),
+            workers: 2,
             workload_hash: "4e5f6a7b8c".to_owned(),
             body_hashes: BTreeMap::new(),
             invalid: Vec::new(),

@@ -358,6 +358,7 @@ fn earlier(place: usize, log_ratio: f64, fresh: &RunData) -> Session {
         head: side(),
         tests: vec![TestRecord {
             id: document.id.clone(),
+            workers: 2,
             workload_hash: document.workload_hash.clone(),
             body_hashes: Default::default(),
             invalid: Vec::new(),

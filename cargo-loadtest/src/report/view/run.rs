@@ -293,12 +293,17 @@ fn one_of_many(run: &RunData, comparison: &Comparison) -> Option<String> {
         return None;
     }
     let which = match runs.iter().position(|id| *id == run.document.id) {
-        Some(index) => format!("run {} of the {} of head", index + 1, runs.len()),
-        None => format!("one run of the {} of head", runs.len()),
+        Some(index) => format!(
+            "run {} of the {} of head: {}",
+            index + 1,
+            runs.len(),
+            clean::clip(&clean::line(&run.document.id), 80)
+        ),
+        // What is shown is a copy, and each test says of which run.
+        None => "one run of head, which each test names".to_owned(),
     };
     Some(format!(
-        "The comparison is over all runs. Thresholds, key figures and the other charts are those of {which}: {}.",
-        clean::clip(&clean::line(&run.document.id), 80)
+        "The comparison is over all runs. Thresholds, key figures and the other charts are those of {which}."
     ))
 }
 

@@ -71,6 +71,11 @@ impl BaseSide {
                 root.strip_prefix(&worktree.path).unwrap_or(&root).join("Cargo.toml").display()
             )));
         }
+        // Without a lock file of its own the base would get whatever versions are the newest today.
+        let (lock, heads) = (root.join("Cargo.lock"), source.head.root().join("Cargo.lock"));
+        if !lock.exists() && heads.exists() && std::fs::copy(&heads, &lock).is_ok() && !source.args.quiet {
+            eprintln!("note: the base has no Cargo.lock of its own, so it is built with that of this tree");
+        }
         // Cargo reads the configuration of the directory that it is started in and of those above.
         let here = std::env::current_dir().ok().and_then(|here| there(&real(&here)));
         let directory = here.filter(|here| here.is_dir()).unwrap_or_else(|| root.clone());
@@ -131,7 +136,7 @@ impl BaseSide {
 /// That the base is not usable is no failure of the command, unless the user ended it.
 fn unbuilt(failure: Failure) -> Unbuilt {
     if crate::launch::interrupted() {
-        return Unbuilt::Failed(failure);
+        return Unbuilt::Failed(crate::run::interrupted());
     }
     let what = match failure.code {
         ExitCode::BuildFailed => "the base does not build",

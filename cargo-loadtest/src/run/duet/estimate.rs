@@ -46,10 +46,11 @@ impl Estimate {
         let fitting = (FEWEST_PAIRS..wanted).rev().filter(|pairs| pairs.is_multiple_of(2));
         fitting.into_iter().find(|pairs| self.seconds(*pairs) <= most.as_secs_f64()).ok_or_else(|| {
             format!(
-                "--max-time {} is too short for {FEWEST_PAIRS} pairs of runs, which take about {}\nhint: shorten \
-                 the runs with `--compare-duration 10s`, choose fewer tests, or give it more time",
+                "--max-time {} is too short for {FEWEST_PAIRS} pairs of runs, which take about {}\nhint: \
+                 `--max-time {}` is enough; shorter runs (`--compare-duration`) and fewer tests need less",
                 format_duration(most),
-                words(self.seconds(FEWEST_PAIRS))
+                words(self.seconds(FEWEST_PAIRS)),
+                format_duration(Duration::from_secs_f64(self.seconds(FEWEST_PAIRS).ceil()))
             )
         })
     }
@@ -77,7 +78,9 @@ mod tests {
         assert_eq!(estimate.fit(6, Some(Duration::from_secs(369))), Ok(4));
         assert_eq!(estimate.fit(9, Some(Duration::from_secs(500))), Ok(8));
         let error = estimate.fit(6, Some(Duration::from_secs(249))).expect_err("too short");
-        assert!(error.contains("4 min") && error.contains("--compare-duration"), "{error}");
+        for said in ["4 min", "`--max-time 4m10s` is enough", "--compare-duration"] {
+            assert!(error.contains(said), "{said}: {error}");
+        }
     }
 
     #[test]

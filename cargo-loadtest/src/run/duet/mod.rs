@@ -8,17 +8,17 @@
 mod base;
 mod estimate;
 mod order;
+mod player;
 mod provenance;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use loadtest_core::options::compare::{CompareSettings, Runs};
-use loadtest_core::results::{End, Revision};
+use loadtest_core::results::Revision;
 
-use super::execute::{self, Binaries, Common, Plan, Ran, Show, Site};
+use super::execute::{self, Binaries, Common, Plan, Show, Site};
 use super::session::{self, Setting};
 use crate::cli::InconclusivePolicy;
 use crate::compare::{self, Comparison, Method, RunRecord, Side, SideInput, SideName, TestSettings, Verdict};
@@ -26,7 +26,6 @@ use crate::data::RunData;
 use crate::discover::Workspace;
 use crate::failure::{Failure, OrExit};
 use crate::git::{Repository, Resolved};
-use crate::launch::TestBinary;
 use crate::session::Session;
 use crate::stats::looks::LOOKS;
 use crate::store::Store;
@@ -34,11 +33,7 @@ use crate::verdict::ExitCode;
 
 use base::{BaseSide, Source, Unbuilt};
 use estimate::{Estimate, FEWEST_PAIRS, words};
-use order::Order;
-use provenance::Origin;
-
-/// The load of a warm-up, unless the test's own is shorter: enough for caches, connections and the CPU's clock.
-const WARM_UP: Duration = Duration::from_secs(5);
+use player::{Pair, Player, WARM_UP};
 
 /// What a duet is made of.
 pub(super) struct Duet<'a> {
@@ -54,8 +49,10 @@ pub(super) struct Duet<'a> {
     pub(super) repository: &'a Repository,
     /// Its revision.
     pub(super) revision: &'a Revision,
-    /// The chosen tests.
+    /// The chosen tests, with the length of load that a comparison wants.
     pub(super) plans: &'a [Plan<'a>],
+    /// The same tests as they are.
+    pub(super) whole: &'a [Plan<'a>],
     /// How each is compared, by id.
     pub(super) settings: &'a BTreeMap<String, CompareSettings>,
     /// Head's services.
@@ -86,6 +83,8 @@ pub(super) struct Compared {
     pub(super) head: Vec<RunData>,
     /// The base's runs.
     pub(super) base: Vec<RunData>,
+    /// Head's runs of tests that can't be run on both sides: what they show by themselves still counts.
+    pub(super) alone: Vec<RunData>,
     /// What they say.
     pub(super) comparison: Comparison,
 }
@@ -166,8 +165,22 @@ impl Schedule {
         self.estimate.seconds(self.fitting) / 60.0
     }
 
+    /// What such runs can't tell, known before they are made.
+    pub(super) fn warnings(&self, plans: &[Plan<'_>]) -> Vec<String> {
+        let needed = compare::seconds_for_a_pair();
+        let short = plans.iter().filter(|plan| plan.is_timed() && plan.seconds() < needed);
+        let warn = |plan: &Plan<'_>| {
+            format!(
+                "{}: a load of {} is too short to be judged; {needed:.0}s or more is needed",
+                plan.test.id,
+                words(plan.seconds())
+            )
+        };
+        short.map(warn).collect()
+    }
+
     /// What is to be expected, for a person who is about to wait for it.
-    fn announcement(&self) -> String {
+    pub(super) fn announcement(&self) -> String {
         let pairs = if self.extend { LOOKS[0].0 } else { self.fitting };
         let longest = words(self.estimate.seconds(LOOKS[LOOKS.len() - 1].0));
         let extended =
@@ -198,7 +211,6 @@ pub(super) fn run(duet: &Duet<'_>, schedule: &Schedule) -> Result<Outcome, Failu
             eprintln!("{line}");
         }
     };
-    say(schedule.announcement());
     let source = Source {
         repository: duet.repository,
         commit: &duet.base.commit,
@@ -223,7 +235,6 @@ pub(super) fn run(duet: &Duet<'_>, schedule: &Schedule) -> Result<Outcome, Failu
             Err(Unbuilt::Failed(failure)) => return Err(failure),
         }
     }
-    let began = Instant::now();
     let mut players = Vec::new();
     for plan in duet.plans {
         let Some(binaries) = services.get(&plan.test.id) else { continue };
@@ -239,11 +250,34 @@ pub(super) fn run(duet: &Duet<'_>, schedule: &Schedule) -> Result<Outcome, Failu
     if players.is_empty() && !duet.common.signals.interrupted() {
         return Ok(Outcome::Unfit(unfit));
     }
-    for (id, why) in &unfit {
-        say(format!("{id} can't be compared: {why}"));
+    let comparison = play(duet, schedule, &mut players, Instant::now())?;
+    let mut alone = Vec::new();
+    for plan in duet
+        .whole
+        .iter()
+        .filter(|plan| !duet.common.signals.interrupted() && unfit.contains_key(&plan.test.id))
+    {
+        say(format!("{} can't be compared, and is run once: {}", plan.test.id, unfit[&plan.test.id]));
+        alone.push(run_alone(duet, plan)?);
     }
-    let comparison = play(duet, schedule, &mut players, began)?;
-    Ok(Outcome::Compared(Box::new(finish(duet, players, comparison, &unfit))))
+    Ok(Outcome::Compared(Box::new(finish(duet, players, alone, comparison, &unfit))))
+}
+
+/// A run of head that has no other half.
+fn run_alone(duet: &Duet<'_>, plan: &Plan<'_>) -> Result<RunData, Failure> {
+    let directory = duet.store.begin(duet.revision.commit.as_deref())?;
+    let started = Timestamp::now();
+    let site = Site {
+        side: SideName::Head,
+        tree: duet.workspace.root(),
+        binaries: duet.binaries,
+        driver: None,
+        intervals: directory.intervals_file(&plan.test.id),
+        seed: duet.seed,
+        show: Show::All,
+    };
+    let tests = vec![execute::one(plan, &site, duet.common).data];
+    session::file(duet.setting, directory, started, duet.revision.clone(), tests).or_exit(ExitCode::Internal)
 }
 
 /// Makes pairs until every look is done, or what there is to know is known.
@@ -256,7 +290,13 @@ fn play(
     let rounds = players.iter().map(|player| schedule.looks(&player.plan.test.id).len()).max().unwrap_or(0);
     let mut comparison = judge(duet, players);
     for round in 0..rounds {
+        let mut failed = false;
         for player in players.iter_mut().filter(|player| !player.settled) {
+            // The others have no more than what they have.
+            if failed && duet.common.args.fail_fast {
+                player.settled = true;
+                continue;
+            }
             let Some((pairs, alpha)) = schedule.looks(&player.plan.test.id).get(round).copied() else {
                 continue;
             };
@@ -270,6 +310,7 @@ fn play(
                 }
                 player.pair(duet, pairs)?;
             }
+            failed |= player.over;
         }
         comparison = judge(duet, players);
         for player in players.iter_mut() {
@@ -298,7 +339,7 @@ fn judge(duet: &Duet<'_>, players: &[Player<'_>]) -> Comparison {
         base: SideInput {
             side: Side {
                 name: Some(duet.name.to_owned()),
-                found: Some(duet.base.how.clone()),
+                found: Some(duet.base.how.clone()).filter(|how| how != duet.name),
                 runs: ids(&base),
                 commit: Some(duet.base.commit.clone()),
                 started_at: duet.base.committed_at.clone(),
@@ -328,6 +369,7 @@ fn judge(duet: &Duet<'_>, players: &[Player<'_>]) -> Comparison {
 fn finish(
     duet: &Duet<'_>,
     players: Vec<Player<'_>>,
+    alone: Vec<RunData>,
     mut comparison: Comparison,
     unfit: &BTreeMap<String, String>,
 ) -> Compared {
@@ -336,181 +378,16 @@ fn finish(
             session::not_compared(&mut comparison, plan, why);
         }
     }
+    for player in &players {
+        if let Some(why) = &player.spoiled {
+            comparison.tests.retain(|test| test.id != player.plan.test.id);
+            session::not_compared(&mut comparison, player.plan, why);
+        }
+    }
     let (mut base, mut head) = (Vec::new(), Vec::new());
     for pair in players.into_iter().flat_map(|player| player.kept) {
         base.push(pair.base);
         head.push(pair.head);
     }
-    Compared { head, base, comparison }
-}
-
-/// A run of each side.
-struct Pair {
-    base: RunData,
-    head: RunData,
-}
-
-/// A test that both sides can run.
-struct Player<'a> {
-    plan: &'a Plan<'a>,
-    base_root: &'a Path,
-    base_binaries: &'a Binaries,
-    /// The base's own test binary, if the service is a part of it.
-    base_driver: Option<&'a TestBinary>,
-    /// The pairs that count.
-    kept: Vec<Pair>,
-    /// Every run, in order.
-    order: Vec<RunRecord>,
-    /// Pairs made so far, those that were made again not counted.
-    pairs: u32,
-    /// The level of the look that it is at.
-    alpha: Option<f64>,
-    /// Whether there is nothing more to find out.
-    settled: bool,
-    /// Whether a run did not come to its end, so that more of them tell nothing.
-    over: bool,
-}
-
-impl<'a> Player<'a> {
-    /// Warms both sides up, and sees whether each measures its own service.
-    ///
-    /// # Errors
-    /// Why the two can't be compared, a clause.
-    fn warmed_up(
-        duet: &Duet<'_>,
-        plan: &'a Plan<'a>,
-        base: &'a BaseSide,
-        binaries: &'a Binaries,
-    ) -> Result<Self, String> {
-        let mut player = Self {
-            plan,
-            base_root: &base.root,
-            base_binaries: binaries,
-            base_driver: None,
-            kept: Vec::new(),
-            order: Vec::new(),
-            pairs: 0,
-            alpha: None,
-            settled: false,
-            over: false,
-        };
-        let shorter = plan.shortened(WARM_UP).ok().filter(|_| plan.seconds() > WARM_UP.as_secs_f64());
-        let warm_up = shorter.as_ref().unwrap_or(plan);
-        let configured = duet.common.service.is_some();
-        let head = player.warm_up(duet, warm_up, SideName::Head)?;
-        if provenance::origin(&head, duet.binaries, configured)? == Origin::TestProcess {
-            player.base_driver = Some(&base.own_test(plan.test)?.binary);
-        }
-        let of_base = player.warm_up(duet, warm_up, SideName::Base)?;
-        provenance::origin(&of_base, binaries, configured).map_err(|why| format!("in the base {why}"))?;
-        Ok(player)
-    }
-
-    /// A run that nobody keeps.
-    fn warm_up(&self, duet: &Duet<'_>, plan: &Plan<'_>, side: SideName) -> Result<Ran, String> {
-        let directory =
-            tempfile::tempdir().map_err(|error| format!("no directory for the warm-up: {error}"))?;
-        let intervals = directory.path().join("warm-up.intervals.jsonl");
-        let ran = execute::one(plan, &self.site(duet, side, intervals, duet.seed), duet.common);
-        match &ran.data.document.outcome.end {
-            End::Completed => Ok(ran),
-            _ if duet.common.signals.interrupted() => Err("interrupted".to_owned()),
-            end => Err(format!("{} did not come through its warm-up: {}", side.as_str(), how(end))),
-        }
-    }
-
-    fn site<'s>(
-        &'s self,
-        duet: &'s Duet<'_>,
-        side: SideName,
-        intervals: std::path::PathBuf,
-        seed: u64,
-    ) -> Site<'s> {
-        let (tree, binaries, driver) = match side {
-            SideName::Base => (self.base_root, self.base_binaries, self.base_driver),
-            SideName::Head => (duet.workspace.root(), duet.binaries, None),
-        };
-        Site { side, tree, binaries, driver, intervals, seed, show: Show::Bars }
-    }
-
-    /// Makes the next pair, and again if the machine disturbed it.
-    fn pair(&mut self, duet: &Duet<'_>, of: u32) -> Result<(), Failure> {
-        self.pairs += 1;
-        let number = self.pairs;
-        for again in [false, true] {
-            let first = self.order.len();
-            let mut runs = BTreeMap::new();
-            let mut disturbed = None;
-            for side in Order::seeded(duet.seed).pair(number - 1) {
-                if duet.common.signals.interrupted() {
-                    return Ok(());
-                }
-                let (run, trouble) = self.run(duet, side, number)?;
-                let what = format!("pair {number} of {of}, {}", side.as_str());
-                if !duet.common.args.target.quiet {
-                    eprintln!("{}", session::line(&run, &self.plan.test.id, &what));
-                }
-                self.over |= run.tests.iter().any(|test| test.document.outcome.end != End::Completed);
-                disturbed = disturbed.or(trouble);
-                runs.insert(side.as_str(), run);
-            }
-            let Some(trouble) = disturbed.filter(|_| !again && !self.over) else {
-                if let (Some(base), Some(head)) = (runs.remove("base"), runs.remove("head")) {
-                    self.kept.push(Pair { base, head });
-                }
-                return Ok(());
-            };
-            eprintln!("pair {number} is made again: {trouble}");
-            for record in &mut self.order[first..] {
-                record.discarded = Some(trouble.clone());
-            }
-        }
-        Ok(())
-    }
-
-    fn run(
-        &mut self,
-        duet: &Duet<'_>,
-        side: SideName,
-        pair: u32,
-    ) -> Result<(RunData, Option<String>), Failure> {
-        let commit = match side {
-            SideName::Base => Some(duet.base.commit.as_str()),
-            SideName::Head => duet.revision.commit.as_deref(),
-        };
-        let directory = duet.store.begin(commit)?;
-        let started = Timestamp::now();
-        let intervals = directory.intervals_file(&self.plan.test.id);
-        // The same random numbers on both sides of a pair, others in each pair.
-        let seed = duet.seed.wrapping_add(u64::from(pair));
-        let Ran { data, disturbed, .. } =
-            execute::one(self.plan, &self.site(duet, side, intervals, seed), duet.common);
-        let revision = match side {
-            SideName::Base => Revision { commit: Some(duet.base.commit.clone()), branch: None, dirty: false },
-            SideName::Head => duet.revision.clone(),
-        };
-        self.order.push(RunRecord {
-            test: self.plan.test.id.clone(),
-            side,
-            pair,
-            run: directory.id().to_owned(),
-            started_at: data.document.started_at.clone(),
-            discarded: None,
-        });
-        let run = session::file(duet.setting, directory, started, revision, vec![data])
-            .or_exit(ExitCode::Internal)?;
-        Ok((run, disturbed))
-    }
-}
-
-/// How a test ended, in a clause.
-fn how(end: &End) -> String {
-    match end {
-        End::Completed => "it completed".to_owned(),
-        End::Interrupted => "it was interrupted".to_owned(),
-        End::Stopped => "it was stopped".to_owned(),
-        End::Aborted { reason } | End::SetupFailed { reason } | End::Crashed { reason } => {
-            reason.replace('\n', " ")
-        }
-    }
+    Compared { head, base, alone, comparison }
 }

@@ -34,6 +34,7 @@ pub(super) fn session(id: &str, runs: &[&RunData], saved_as: Option<&str>) -> Se
         },
         tests: vec![TestRecord {
             id: TEST_ID.to_owned(),
+            workers: 2,
             workload_hash: "4e5f".to_owned(),
             body_hashes: BTreeMap::new(),
             invalid: Vec::new(),

@@ -63,7 +63,8 @@ pub(super) fn after_verdict(comparison: &Comparison) -> String {
         };
         format!(
             " For a closer look: `{}` (about {minutes}).",
-            clean::clip(&clean::line(&closer.command), 120)
+            // Never cut: it is there to be copied.
+            clean::line(&closer.command)
         )
     });
     format!(
