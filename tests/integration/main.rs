@@ -21,4 +21,5 @@ mod report;
 mod run;
 #[cfg(target_os = "linux")]
 mod signals;
+mod situations;
 mod tls;

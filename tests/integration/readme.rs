@@ -25,6 +25,7 @@ fn the_tables_are_those_of_the_code() {
     let tables = [
         ("keys", keys()),
         ("executors", executors()),
+        ("commands", commands()),
         ("options", options()),
         ("metrics", metrics()),
         ("aggregations", aggregations()),
@@ -216,6 +217,45 @@ fn keys() -> String {
         [code(key), value.to_owned(), default.unwrap_or_default(), of, doc.to_owned()]
     });
     table(["key", "value", "default", "executors", "what for"], rows)
+}
+
+/// The commands besides the one that runs tests, those of a group one by one.
+fn commands() -> String {
+    let whole = Args::command();
+    let mut rows = Vec::new();
+    for command in whole.get_subcommands() {
+        match command.has_subcommands() {
+            true => rows.extend(
+                command
+                    .get_subcommands()
+                    .map(|leaf| command_row(&whole, leaf, &format!("{} ", command.get_name()))),
+            ),
+            false => rows.push(command_row(&whole, command, "")),
+        }
+    }
+    table(["command", "what for", "options"], rows)
+}
+
+/// A command with what it takes. One that takes the options of the load shows those alone that are its own.
+fn command_row(whole: &clap::Command, command: &clap::Command, group: &str) -> [String; 3] {
+    let positional = command.get_positionals().map(|arg| {
+        let name = arg.get_value_names().and_then(|names| names.first()).map_or("", |name| name.as_str());
+        let several = if arg.get_num_args().is_some_and(|count| count.max_values() > 1) { "…" } else { "" };
+        if arg.is_required_set() { format!(" {name}{several}") } else { format!(" [{name}]{several}") }
+    });
+    let name = format!("{group}{}{}", command.get_name(), positional.collect::<String>());
+    let shared = |arg: &Arg| whole.get_arguments().any(|own| own.get_long() == arg.get_long());
+    let takes_load = command.get_arguments().any(|arg| arg.get_long() == Some("vus"));
+    let own = command.get_arguments().filter(|arg| {
+        let everywhere = matches!(arg.get_long(), None | Some("help" | "manifest-path"));
+        !(everywhere || (takes_load && shared(arg)))
+    });
+    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    [
+        code(&name),
+        about.trim_end_matches('.').to_owned(),
+        own.map(|arg| code(&usage(arg))).collect::<Vec<_>>().join(", "),
+    ]
 }
 
 /// The command line, by the headings of `--help`.

@@ -87,6 +87,13 @@ impl Trial {
         self
     }
 
+    /// The same from another directory.
+    #[must_use]
+    pub fn within(mut self, directory: &Path) -> Self {
+        self.command.current_dir(directory);
+        self
+    }
+
     /// The same with a variable in its environment.
     #[must_use]
     pub fn env(mut self, key: &str, value: &str) -> Self {
