@@ -81,6 +81,13 @@ def runner(bench='requests'):
     fail(f'cargo did not say where the benchmark `{bench}` is')
 
 
+def subcommand():
+    """The path of `cargo-loadtest`, after building it. It judges and tells, and is not what is measured."""
+    command = ['cargo', 'build', '--quiet', '--package', 'cargo-loadtest', '--message-format=json']
+    messages = [json.loads(line) for line in output(*command, cwd=ROOT).splitlines() if line.startswith('{')]
+    return next(message['executable'] for message in messages if message.get('executable'))
+
+
 def raise_open_files(needed):
     """Lets this process and its children open so many files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

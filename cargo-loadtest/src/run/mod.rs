@@ -25,7 +25,7 @@ use loadtest_core::metric::Builtin;
 use loadtest_core::options::compare::CompareSettings;
 use loadtest_core::results::Revision;
 
-use crate::cli::{Args, InconclusivePolicy, TargetArgs};
+use crate::cli::{Args, Format, InconclusivePolicy, TargetArgs};
 use crate::compare::{self, Closer, Comparison, Method, Side, SideInput, TestSettings};
 use crate::config::Tiers;
 use crate::control::Server;
@@ -83,6 +83,11 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         let nothing = format!(
             "= NOTHING TO RUN. No load test that is meant lies in a package that changed since {since}."
         );
+        if args.list && args.format == Format::Text {
+            // An empty list is one.
+            eprintln!("{}", plain(&nothing));
+            return Ok(ExitCode::Passed);
+        }
         return conclude::nothing(args, &workspace, repository.as_ref(), &plain(&nothing));
     }
     let mut chosen = choose(&workspace, &found, &args.target)
