@@ -38,6 +38,8 @@ pub struct RunData {
     pub tests: Vec<TestData>,
     /// The name of the baseline that the run should have been compared with and that did not exist.
     pub baseline_missing: Option<String>,
+    /// Why it could not be had and what to do about it, if there is more to say than that it is not there.
+    pub missing_because: Option<String>,
 }
 
 /// A run's document as it is written: with what is known of it besides.

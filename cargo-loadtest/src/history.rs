@@ -1,6 +1,6 @@
 //! The command `history`: sessions shared by an orphan branch, one file for each.
 //!
-//! The main functions are [`push`] and [`pull`]. A session's file is never changed once it is on the branch, so jobs
+//! The main functions are `push` and `pull`. A session's file is never changed once it is on the branch, so jobs
 //! that push at once have nothing to disagree about: who comes second builds on the first one's commit. `branch` has
 //! the git that this takes; the working tree and the index of the user are never touched.
 

@@ -64,6 +64,7 @@ impl Sample {
                 },
                 tests,
                 baseline_missing: None,
+                missing_because: None,
             },
             comparison: None,
             judgement: Judgement { code: ExitCode::Passed, reasons: Vec::new() },

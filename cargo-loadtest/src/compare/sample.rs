@@ -172,7 +172,7 @@ pub(super) fn run_of(tests: Vec<TestData>) -> RunData {
         comparison: None,
         exit_code: 0,
     };
-    RunData { document, tests, baseline_missing: None }
+    RunData { document, tests, baseline_missing: None, missing_because: None }
 }
 
 fn document(id: &str, workload: Workload, started: u64, load_seconds: f64) -> TestDocument {

@@ -225,7 +225,7 @@ pub(super) fn run(id: &str, started_at: &str, tests: Vec<TestData>, exit_code: u
         comparison: None,
         exit_code,
     };
-    RunData { document, tests, baseline_missing: None }
+    RunData { document, tests, baseline_missing: None, missing_because: None }
 }
 
 struct Recorder {

@@ -59,6 +59,7 @@ pub(super) fn conclude(end: Conclusion<'_>) -> Result<ExitCode, Failure> {
     let Conclusion { args, shown: mut run, directory, comparison, .. } = end;
     let comparison = comparison.as_ref();
     run.baseline_missing = end.reference.missing().map(str::to_owned);
+    run.missing_because = end.reference.missing_because().map(str::to_owned);
     let judgement = verdict::judge(&Facts {
         tests: facts(&run.tests),
         interrupted: end.interrupted,
@@ -169,7 +170,7 @@ pub(super) fn nothing(
     };
     let revision = repository.map(Repository::revision).unwrap_or_default();
     let document = setting.document("", now, revision, &[]);
-    let run = RunData { document, tests: Vec::new(), baseline_missing: None };
+    let run = RunData { document, tests: Vec::new(), baseline_missing: None, missing_because: None };
     crate::terminal::print_out(&match args.format {
         Format::Json => report::json::document(&run, None)?,
         Format::Text => format!("{why}\n"),

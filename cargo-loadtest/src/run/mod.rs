@@ -1,8 +1,8 @@
 //! A whole run, from the command line to the exit code.
 //!
-//! The main function is [`run`]: find out what is compared with ([`reference`]), read the workspace, build and find the
-//! tests, run them ([`execute`]) once, several times ([`repetitions`]) or in turn with another revision ([`duet`]), and
-//! conclude ([`conclude`]). Each step is another module's work; here stands only their order.
+//! The main function is [`run()`]: find out what is compared with (`reference`), read the workspace, build and find the
+//! tests, run them (`execute`) once, several times (`repetitions`) or in turn with another revision (`duet`), and
+//! conclude (`conclude`). Each step is another module's work; here stands only their order.
 
 mod conclude;
 mod document;
@@ -276,7 +276,7 @@ impl Ready<'_> {
             repository: self.repository,
             reference: &Reference::Duet(Box::new(base)),
             setting: &self.setting,
-            shown: RunData { document, tests, baseline_missing: None },
+            shown: RunData { document, tests, baseline_missing: None, missing_because: None },
             shown_base: session::one_of_each(&compared.base, &self.ids()),
             directory,
             base: Some(&compared.base),

@@ -29,6 +29,8 @@ pub(super) enum Reference {
         name: String,
         /// What to say about it.
         message: String,
+        /// Why it could not be had, in a line, if it may well exist.
+        because: Option<String>,
     },
     /// This tree is what it would be compared with.
     Same {
@@ -127,11 +129,18 @@ pub(super) fn find(places: &Places<'_>, args: &Args) -> Result<Reference, Failur
         }
         (Choice::Same, _, Ok(revision)) => Reference::Same { name, revision },
         (_, _, revision) => {
-            let message = missing(places.store, &name, &facts, revision.err());
+            let unresolved = revision.err();
+            let because = match &unresolved {
+                Some(why @ (Unresolved::Shallow { .. } | Unresolved::Unrelated { .. })) => {
+                    Some(why.to_string().replace("\nhint: ", "; "))
+                }
+                _ => None,
+            };
+            let message = missing(places.store, &name, &facts, unresolved);
             if (args.duet || args.stored) && args.baseline_missing == MissingPolicy::Build {
                 return Err(Failure::new(ExitCode::Usage, message));
             }
-            Reference::Missing { name, message }
+            Reference::Missing { name, message, because }
         }
     })
 }
@@ -141,6 +150,14 @@ impl Reference {
     pub(super) fn missing(&self) -> Option<&str> {
         match self {
             Reference::Missing { name, .. } => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Why it could not be had, if there is more to say than that there is none of that name.
+    pub(super) fn missing_because(&self) -> Option<&str> {
+        match self {
+            Reference::Missing { because, .. } => because.as_deref(),
             _ => None,
         }
     }

@@ -91,7 +91,12 @@ pub(super) fn run(what: &Repetitions<'_>) -> Result<Measured, Failure> {
         tests
     };
     let document = what.setting.document(directory.id(), what.started, what.revision.clone(), &tests);
-    Ok(Measured { shown: RunData { document, tests, baseline_missing: None }, directory, runs, interrupted })
+    Ok(Measured {
+        shown: RunData { document, tests, baseline_missing: None, missing_because: None },
+        directory,
+        runs,
+        interrupted,
+    })
 }
 
 /// Every test once, and whether a signal came.

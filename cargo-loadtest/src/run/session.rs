@@ -81,7 +81,7 @@ pub(super) fn file(
     document.exit_code = verdict::judge(&alone).code.number();
     directory.finish(&document, None)?;
     // What was measured is at hand; it need not be read again.
-    Ok(RunData { document, tests, baseline_missing: None })
+    Ok(RunData { document, tests, baseline_missing: None, missing_because: None })
 }
 
 /// Which of several runs of one test is shown: the place among them.

@@ -70,7 +70,7 @@ pub(super) fn with_intervals(mut document: RunDocument, directory: &Path) -> any
         }
         tests.push(TestData::new(test.clone(), log.intervals));
     }
-    Ok(RunData { document, tests, baseline_missing: None })
+    Ok(RunData { document, tests, baseline_missing: None, missing_because: None })
 }
 
 /// Reads a file as JSON of any shape; `None` if there is no such file.

@@ -10,8 +10,8 @@ use crate::verdict::ExitCode;
 /// How a run ended in one line, with the first reason: `✗ FAILED: threshold failed: …`. It is clean of control
 /// characters and is not escaped for any markup.
 pub fn status_line(run: &RunData) -> String {
-    if let Some(name) = &run.baseline_missing {
-        return format!("? NOT VERIFIED: {}", view::baseline_missing(name));
+    if let Some(missing) = view::baseline_missing(run) {
+        return format!("? NOT VERIFIED: {missing}");
     }
     let statuses: Vec<Status> = run.tests.iter().map(Status::of_test).collect();
     let code = crate::verdict::EXIT_CODES.iter().map(|(code, _)| *code);

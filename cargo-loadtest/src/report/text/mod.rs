@@ -64,10 +64,10 @@ pub fn summary(run: &RunData, comparison: Option<&Comparison>, options: &TextOpt
         out.push_str(&comparison::verdict_line(comparison, paint));
         out.push('\n');
     }
-    let missing = run.baseline_missing.as_ref();
-    if let Some(name) = missing {
+    let missing = view::baseline_missing(run);
+    if let Some(text) = &missing {
         let head = paint.bold(Tone::Warn, "? NOT VERIFIED:");
-        out.push_str(&format!("{head} {}\n", view::baseline_missing(name)));
+        out.push_str(&format!("{head} {text}\n"));
     }
     let unoptimised = view::unoptimised(run);
     if let Some(text) = &unoptimised {

@@ -38,8 +38,12 @@ const REASON_COLUMNS: usize = 500;
 const HINT_COLUMNS: usize = 400;
 
 /// That a baseline was asked for in vain.
-pub(super) fn baseline_missing(name: &str) -> String {
-    format!("baseline `{}` not found, so nothing was compared", clean::clip(&clean::line(name), 60))
+pub(super) fn baseline_missing(run: &RunData) -> Option<String> {
+    let name = clean::clip(&clean::line(run.baseline_missing.as_deref()?), 60);
+    Some(match &run.missing_because {
+        Some(why) => format!("nothing was compared: {}", clean::clip(&clean::line(why), REASON_COLUMNS)),
+        None => format!("baseline `{name}` not found, so nothing was compared"),
+    })
 }
 
 /// That a run measured code that nobody would deploy, if its profile says so.

@@ -261,7 +261,7 @@ fn overall(run: &RunData, tests: &[TestView], comparison: Option<&Comparison>) -
         reasons.push(format!("… and {more} more reasons, with their tests below"));
     }
     reasons.extend(comparison.and_then(compared));
-    reasons.extend(run.baseline_missing.as_deref().map(baseline_missing));
+    reasons.extend(baseline_missing(run));
     let code =
         crate::verdict::EXIT_CODES.iter().map(|(code, _)| *code).find(|code| code.number() == exit_code);
     let code = match (code.unwrap_or(ExitCode::Internal), comparison.map(|comparison| comparison.verdict)) {

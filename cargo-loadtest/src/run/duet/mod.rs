@@ -294,6 +294,7 @@ fn play(
         for player in players.iter_mut().filter(|player| !player.settled) {
             // The others have no more than what they have.
             if failed && duet.common.args.fail_fast {
+                eprintln!("{}: not run any further (--fail-fast)", player.plan.test.id);
                 player.settled = true;
                 continue;
             }
@@ -310,13 +311,14 @@ fn play(
                 }
                 player.pair(duet, pairs)?;
             }
-            failed |= player.over;
+            failed |= player.over || player.kept.iter().any(|pair| pair.head.document.exit_code != 0);
         }
         comparison = judge(duet, players);
         for player in players.iter_mut() {
             let verdict = comparison.tests.iter().find(|test| test.id == player.plan.test.id);
-            player.settled |=
-                player.over || verdict.is_some_and(|test| test.verdict != Verdict::Inconclusive);
+            // More pairs may also make up for those that can't be trusted.
+            let open = |verdict| matches!(verdict, Verdict::Inconclusive | Verdict::Invalid);
+            player.settled |= player.over || verdict.is_some_and(|test| !open(test.verdict));
         }
     }
     Ok(comparison)
