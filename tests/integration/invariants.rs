@@ -102,8 +102,15 @@ fn few_modules_touch_the_operating_system() {
         ("new/package.rs", "asks cargo, and has it add the dependency"),
         ("run/execute.rs", "makes the directory of the logs"),
         ("run/conclude.rs", "writes the report"),
-        ("run/session.rs", "copies the run that is shown"),
+        ("run/duet/base.rs", "finds the workspace in the base's checkout"),
+        ("run/duet/player.rs", "makes the directory of a warm-up"),
+        ("run/duet/provenance.rs", "asks whether two paths are one file"),
+        ("run/mod.rs", "takes the process id into a random seed"),
         ("run/order.rs", "reads the order that a file gives"),
+        ("run/reference.rs", "asks whether a baseline is the path of a run"),
+        ("run/session.rs", "copies the run that is shown"),
+        ("stored.rs", "writes the report of a comparison"),
+        ("stored/place.rs", "asks cargo where the workspace is"),
     ];
     let touching = named_outside(&names("cargo-loadtest"), &free, |name| {
         // Types that only carry a number, or two.

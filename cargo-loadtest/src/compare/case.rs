@@ -24,6 +24,7 @@ use super::{
 };
 use crate::data::{RunData, TestData};
 use crate::session::{Session, TestRecord};
+use crate::stats::NotJudged;
 use crate::stats::pairs::FEWEST_PAIRS;
 use crate::stats::{EventCounts, JudgeRule, MetricJudgement, TestEvidence};
 
@@ -223,7 +224,11 @@ impl Case {
             let every: Vec<Pair<'_>> = shown.collect();
             let machine = &first.run.document.fingerprint;
             let noise = Noise::of(noise, &self.id, &first.test.document.workload_hash, machine);
-            self.measured_pairs(&every, workloads, &segments, &noise);
+            let runs = pairs.iter().flat_map(|(base, head)| [base, head]).flatten();
+            let shortfall = runs
+                .map(|run| run.test.offered(0..run.test.intervals.len()).starts.shortfall())
+                .find_map(|shortfall| shortfall);
+            self.measured_pairs(&every, workloads, &segments, &noise, shortfall);
         }
         if is_invalid {
             return Err(verdict);
@@ -238,13 +243,17 @@ impl Case {
         workloads: &Workloads,
         segments: &Segments,
         noise: &Noise<'_>,
+        shortfall: Option<String>,
     ) {
         let both = every.iter().filter_map(|(base, head)| (*base).zip(*head));
         let (base, head): (Vec<&Measured>, Vec<&Measured>) = both.unzip();
         let setting = self.setting(workloads, segments);
         let offered = guards::offered(&drops(&base), &drops(&head), setting.open, &self.voice);
         let gate = std::mem::take(&mut self.settings.gate);
-        let setting = Setting { latency_withheld: offered.latency_withheld, gate: &gate, ..setting };
+        // A scenario that could not start what it should is lost in the sum over all scenarios and runs.
+        let withheld = offered.latency_withheld.or(shortfall.as_ref().map(|_| NotJudged::DroppedOnOneSide));
+        self.reasons.extend(shortfall.filter(|_| offered.warnings.is_empty()));
+        let setting = Setting { latency_withheld: withheld, gate: &gate, ..setting };
         self.evidence = evidence::pairs::evidence(every, &setting, noise, &self.voice);
         self.reasons.extend(offered.warnings);
         self.tell_trends(&base, &head, segments);

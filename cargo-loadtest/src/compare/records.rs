@@ -159,7 +159,8 @@ pub(super) fn comparable<'s>(session: &'s Session, head: &[&RunData], id: &str) 
         && session.profile == fresh.run.document.profile;
     let record = session.tests.iter().find(|test| test.id == id)?;
     let counts = record.workload_hash == fresh.test.document.workload_hash
-        && record.workers == fresh.test.document.outcome.workers
+        // Sessions of older versions do not know.
+        && [0, fresh.test.document.outcome.workers].contains(&record.workers)
         && record.invalid.is_empty()
         && record.head.iter().any(|run| !run.is_empty());
     (counts && here && !itself).then_some(record)

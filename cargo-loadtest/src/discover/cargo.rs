@@ -10,7 +10,7 @@ use crate::cli::TargetArgs;
 /// says to people goes to them unchanged.
 pub(super) fn command(args: &TargetArgs, subcommand: &str) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let mut command = match args.directory.as_deref().is_some_and(names_a_toolchain) {
+    let mut command = match args.directory.as_deref().is_some_and(names_another_toolchain) {
         false => Command::new(cargo),
         // What rustup chose here is this tree's; another tree's own choice is part of what is compared.
         true => {
@@ -37,10 +37,14 @@ pub(super) fn command(args: &TargetArgs, subcommand: &str) -> Command {
     command
 }
 
-/// Whether a directory, or one above it, has a file that tells rustup which toolchain to use.
-fn names_a_toolchain(directory: &Path) -> bool {
-    let files = ["rust-toolchain.toml", "rust-toolchain"];
-    directory.ancestors().any(|directory| files.iter().any(|file| directory.join(file).is_file()))
+/// Whether rustup is told to use another toolchain in a directory than here.
+fn names_another_toolchain(directory: &Path) -> bool {
+    let chosen = |directory: &Path| -> Option<Vec<u8>> {
+        let files = ["rust-toolchain.toml", "rust-toolchain"];
+        directory.ancestors().find_map(|at| files.iter().find_map(|file| std::fs::read(at.join(file)).ok()))
+    };
+    let there = chosen(directory);
+    there.is_some() && there != std::env::current_dir().ok().and_then(|here| chosen(&here))
 }
 
 /// The feature options; `takes` says which of the named features belong here.

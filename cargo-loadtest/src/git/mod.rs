@@ -148,6 +148,12 @@ impl Repository {
     }
 }
 
+/// The program `git` in a directory, for plumbing that needs its input or an index of its own: without what git sets for
+/// its hooks, in plain English, with nothing to read unless it is given.
+pub(crate) fn command(directory: &Path, arguments: &[&str]) -> std::process::Command {
+    Git::new(directory, &[]).command(arguments, false)
+}
+
 /// The directory of the repository in which `git` works, from a working tree at `top`.
 fn common_directory(git: &Git, top: &Path) -> anyhow::Result<PathBuf> {
     let printed = git.bytes(&["rev-parse", "--git-common-dir"])?;

@@ -144,7 +144,7 @@ impl Git {
         Ok(String::from_utf8_lossy(&contents(&mut out)).trim_end().to_owned())
     }
 
-    fn command(&self, arguments: &[&str], reads: bool) -> Command {
+    pub(super) fn command(&self, arguments: &[&str], reads: bool) -> Command {
         let mut command = Command::new("git");
         if reads {
             command.arg("--no-optional-locks");

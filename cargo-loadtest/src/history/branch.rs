@@ -10,6 +10,7 @@ use std::thread;
 
 use anyhow::{Context, bail};
 
+use crate::git;
 use crate::session::Session;
 use crate::store::MAX_SESSION_BYTES;
 
@@ -28,17 +29,6 @@ const IDENTITY: [(&str, &str); 4] = [
     ("GIT_AUTHOR_EMAIL", "cargo-loadtest@localhost"),
     ("GIT_COMMITTER_NAME", "cargo-loadtest"),
     ("GIT_COMMITTER_EMAIL", "cargo-loadtest@localhost"),
-];
-
-/// What git sets for its hooks: a directory says which repository is meant, not the hook that called this.
-const INHERITED: [&str; 7] = [
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_COMMON_DIR",
-    "GIT_INDEX_FILE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_NAMESPACE",
 ];
 
 /// A branch of a remote, or of this repository.
@@ -355,16 +345,8 @@ impl Branch {
     }
 
     fn git(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new("git");
-        for name in INHERITED {
-            command.env_remove(name);
-        }
-        command
-            .args(arguments)
-            .current_dir(&self.directory)
-            .env("LC_ALL", "C")
-            .env("GIT_TERMINAL_PROMPT", "0")
-            .stdin(Stdio::null());
+        let mut command = git::command(&self.directory, arguments);
+        command.env("GIT_TERMINAL_PROMPT", "0");
         command
     }
 }

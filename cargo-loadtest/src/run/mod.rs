@@ -25,8 +25,8 @@ use loadtest_core::metric::Builtin;
 use loadtest_core::options::compare::CompareSettings;
 use loadtest_core::results::Revision;
 
-use crate::cli::{Args, Format, InconclusivePolicy, TargetArgs};
-use crate::compare::{self, Closer, Comparison, Method, Side, SideInput, TestSettings};
+use crate::cli::{Args, InconclusivePolicy, TargetArgs};
+use crate::compare::{self, Closer, Comparison, Method, Side, SideInput, TestSettings, Verdict};
 use crate::config::Tiers;
 use crate::control::Server;
 use crate::data::{RunData, TestData};
@@ -83,9 +83,10 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         let nothing = format!(
             "= NOTHING TO RUN. No load test that is meant lies in a package that changed since {since}."
         );
-        if args.list && args.format == Format::Text {
+        if args.list {
             // An empty list is one.
             eprintln!("{}", plain(&nothing));
+            crate::terminal::print_out(&tests_list::show(&[], args.format)?)?;
             return Ok(ExitCode::Passed);
         }
         return conclude::nothing(args, &workspace, repository.as_ref(), &plain(&nothing));
@@ -266,8 +267,9 @@ impl Ready<'_> {
         comparison.repeat = repeat::comparison(&self.setting.repeat, &base.revision.commit);
         let directory = self.store.begin(self.revision.commit.as_deref())?;
         let shown: Vec<&RunData> = compared.head.iter().chain(&compared.alone).collect();
-        let in_pairs = compared.head.iter().flat_map(|run| &run.tests).map(|test| test.document.id.as_str());
-        let tests = session::gather(&shown, &self.ids(), self.store, &directory, &in_pairs.collect())?;
+        let judged = comparison.tests.iter().filter(|test| test.verdict != Verdict::NotComparable);
+        let judged = judged.map(|test| test.id.as_str()).collect();
+        let tests = session::gather(&shown, &self.ids(), self.store, &directory, &judged)?;
         let document = self.setting.document(directory.id(), self.started, self.revision.clone(), &tests);
         conclude::conclude(Conclusion {
             args: self.common.args,
@@ -365,8 +367,12 @@ impl Ready<'_> {
             again: if stored.is_saved { format!("--save-baseline {}", stored.name) } else { String::new() },
         });
         // A name that is no revision still has the commit that was measured under it.
-        let measured = stored.runs.first().and_then(|run| run.document.revision.commit.as_deref());
-        let other = measured.filter(|commit| Some(*commit) != self.revision.commit.as_deref());
+        let first = stored.runs.first().map(|run| &run.document.revision).filter(|_| unfit.is_empty());
+        let measured = first.filter(|revision| !revision.dirty).and_then(|first| first.commit.as_deref());
+        let other = measured.filter(|commit| {
+            let here = |repository: &Repository| repository.resolve(commit, &CiEnvironment::read()).is_ok();
+            Some(*commit) != self.revision.commit.as_deref() && self.repository.is_some_and(here)
+        });
         let name = match (&stored.revision, other) {
             (Some(_), _) => Some(stored.name.as_str()),
             (None, Some(commit)) => commit.get(..12),

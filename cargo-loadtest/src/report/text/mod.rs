@@ -69,10 +69,6 @@ pub fn summary(run: &RunData, comparison: Option<&Comparison>, options: &TextOpt
         let head = paint.bold(Tone::Warn, "? NOT VERIFIED:");
         out.push_str(&format!("{head} {text}\n"));
     }
-    let unoptimised = view::unoptimised(run);
-    if let Some(text) = &unoptimised {
-        out.push_str(&format!("{} {text}\n", paint.tone(Tone::Warn, "warning:")));
-    }
     if run.tests.is_empty() {
         out.push_str("no test ran\n");
     }
@@ -85,6 +81,11 @@ pub fn summary(run: &RunData, comparison: Option<&Comparison>, options: &TextOpt
     if let Some(comparison) = comparison {
         out.push('\n');
         out.push_str(&comparison::block(comparison, paint));
+    }
+    if let Some(text) = view::unoptimised(run) {
+        // Second, because the first line is the verdict's.
+        let second = out.find('\n').map_or(out.len(), |end| end + 1);
+        out.insert_str(second, &format!("{} {text}\n", paint.tone(Tone::Warn, "warning:")));
     }
     out
 }

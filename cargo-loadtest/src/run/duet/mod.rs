@@ -311,7 +311,7 @@ fn play(
                 }
                 player.pair(duet, pairs)?;
             }
-            failed |= player.over || player.kept.iter().any(|pair| pair.head.document.exit_code != 0);
+            failed |= player.over || player.kept.iter().any(|pair| has_failed(&pair.head));
         }
         comparison = judge(duet, players);
         for player in players.iter_mut() {
@@ -324,9 +324,15 @@ fn play(
     Ok(comparison)
 }
 
+/// Whether a run by itself shows a failure. One that can't be trusted shows nothing.
+fn has_failed(run: &RunData) -> bool {
+    ![ExitCode::Passed, ExitCode::Invalid].map(ExitCode::number).contains(&run.document.exit_code)
+}
+
 fn judge(duet: &Duet<'_>, players: &[Player<'_>]) -> Comparison {
+    let sound = || players.iter().filter(|player| player.spoiled.is_none());
     let runs = |side: fn(&Pair) -> &RunData| -> Vec<&RunData> {
-        players.iter().flat_map(|player| player.kept.iter().map(side)).collect()
+        sound().flat_map(|player| player.kept.iter().map(side)).collect()
     };
     let (base, head) = (runs(|pair| &pair.base), runs(|pair| &pair.head));
     let ids = |runs: &[&RunData]| runs.iter().map(|run| run.document.id.clone()).collect();
@@ -371,7 +377,7 @@ fn judge(duet: &Duet<'_>, players: &[Player<'_>]) -> Comparison {
 fn finish(
     duet: &Duet<'_>,
     players: Vec<Player<'_>>,
-    alone: Vec<RunData>,
+    mut alone: Vec<RunData>,
     mut comparison: Comparison,
     unfit: &BTreeMap<String, String>,
 ) -> Compared {
@@ -380,16 +386,22 @@ fn finish(
             session::not_compared(&mut comparison, plan, why);
         }
     }
-    for player in &players {
-        if let Some(why) = &player.spoiled {
-            comparison.tests.retain(|test| test.id != player.plan.test.id);
-            session::not_compared(&mut comparison, player.plan, why);
-        }
-    }
     let (mut base, mut head) = (Vec::new(), Vec::new());
-    for pair in players.into_iter().flat_map(|player| player.kept) {
-        base.push(pair.base);
-        head.push(pair.head);
+    for player in players {
+        let none = player.kept.is_empty().then(|| "no pair of runs was made".to_owned());
+        if let Some(why) = player.spoiled.clone().or(none) {
+            session::not_compared(&mut comparison, player.plan, &why);
+        }
+        for pair in player.kept {
+            // What was measured beside another program is no half of a pair, neither here nor for later sessions.
+            match player.spoiled {
+                Some(_) => alone.push(pair.head),
+                None => {
+                    base.push(pair.base);
+                    head.push(pair.head);
+                }
+            }
+        }
     }
     Compared { head, base, alone, comparison }
 }

@@ -18,6 +18,7 @@ use crate::compare::{RunRecord, SideName};
 use crate::data::RunData;
 use crate::failure::{Failure, OrExit};
 use crate::launch::TestBinary;
+use crate::machine;
 use crate::run::execute::{self, Binaries, Plan, Ran, Show, Site};
 use crate::run::session;
 use crate::verdict::ExitCode;
@@ -93,7 +94,8 @@ impl<'a> Player<'a> {
         }
         let of_base = player.warm_up(duet, warm_up, SideName::Base)?;
         provenance::origin(&of_base, binaries, configured).map_err(|why| format!("in the base {why}"))?;
-        player.programs = BTreeMap::from([("base", programs(&of_base)), ("head", programs(&head))]);
+        let of = |ran: &Ran, side: SideName| (side.as_str(), programs(ran, player.driver(side)));
+        player.programs = BTreeMap::from([of(&of_base, SideName::Base), of(&head, SideName::Head)]);
         Ok(player)
     }
 
@@ -104,10 +106,18 @@ impl<'a> Player<'a> {
         let intervals = directory.path().join("warm-up.intervals.jsonl");
         let ran = execute::one(plan, &self.site(duet, side, intervals, duet.seed), duet.common);
         match &ran.data.document.outcome.end {
-            End::Completed => Ok(ran),
+            End::Completed => match &ran.unstopped {
+                Some(error) => Err(format!("the service of {} could not be stopped: {error}", side.as_str())),
+                None => Ok(ran),
+            },
             _ if duet.common.signals.interrupted() => Err("interrupted".to_owned()),
             end => Err(format!("{} did not come through its warm-up: {}", side.as_str(), how(end))),
         }
+    }
+
+    /// The test binary that drives a side.
+    fn driver(&self, side: SideName) -> &TestBinary {
+        self.base_driver.filter(|_| side == SideName::Base).unwrap_or(&self.plan.test.binary)
     }
 
     fn site<'s>(&'s self, duet: &'s Duet<'_>, side: SideName, intervals: PathBuf, seed: u64) -> Site<'s> {
@@ -184,9 +194,13 @@ impl<'a> Player<'a> {
         // The same random numbers on both sides of a pair, others in each pair.
         let seed = duet.seed.wrapping_add(u64::from(pair));
         let ran = execute::one(self.plan, &self.site(duet, side, intervals, seed), duet.common);
-        let replaced = self.programs.get(side.as_str()).is_some_and(|then| is_other(then, &programs(&ran)));
+        let now = programs(&ran, self.driver(side));
+        let replaced = self.programs.get(side.as_str()).is_some_and(|then| is_other(then, &now));
         if replaced {
-            let why = format!("the program of {} was replaced while the duet ran", side.as_str());
+            let why = format!(
+                "the program of {} was replaced while the duet ran, by another build perhaps",
+                side.as_str()
+            );
             self.spoiled.get_or_insert(why);
         }
         if let Some(error) = &ran.unstopped {
@@ -213,9 +227,12 @@ impl<'a> Player<'a> {
     }
 }
 
-/// The programs of a run's services.
-fn programs(ran: &Ran) -> Programs {
-    ran.executables.iter().map(|executable| (executable.path.clone(), executable.sha256.clone())).collect()
+/// The programs of a run: its services, and the test that drove it.
+fn programs(ran: &Ran, driver: &TestBinary) -> Programs {
+    let services = ran.executables.iter();
+    let services = services.map(|executable| (executable.path.clone(), executable.sha256.clone()));
+    let driver = machine::sha256_of(&driver.executable).ok().map(|hash| (driver.executable.clone(), hash));
+    services.chain(driver).collect()
 }
 
 /// Whether a program is another one than it was. Where the system does not tell, nothing is known to have changed.
