@@ -100,12 +100,12 @@ def tell(branch, number, code, comparison, begun):
 
 def pairs_for(spread, change, gates=3, alpha=0.05, power=0.95):
     """Pairs that find a change with this power: the smallest even k with (z + z)·s√2/√k at most its logarithm, with one
-    more pair for each 6 because t quantiles are larger than normal ones; at least 6."""
+    more pair for each 6 and two besides, because t quantiles are larger than normal ones; at least 4."""
     normal = statistics.NormalDist()
     reach = normal.inv_cdf(1 - alpha / gates) + normal.inv_cdf(power)
     needed = (reach * spread * math.sqrt(2) / math.log(change)) ** 2
     needed = math.ceil(needed * 7 / 6) + 2
-    return max(6, needed + needed % 2)
+    return max(4, needed + needed % 2)
 
 
 def check(name, holds, what):
