@@ -74,6 +74,11 @@ pub(super) fn shown(rule: &JudgeRule, is_stored: bool) -> Rule {
     }
 }
 
+/// The rule of a duet for which nobody set other numbers.
+pub fn duet_rule() -> Rule {
+    shown(&JudgeRule::DUET, false)
+}
+
 /// How many metrics of a test with this `gate` decide, as far as that is known before it runs: by default the p95,
 /// that of the endpoints, and throughput or drops. Errors cost no power as long as there are none.
 pub fn usual_gates(gate: &[GateMetric]) -> usize {

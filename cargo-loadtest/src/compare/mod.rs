@@ -33,7 +33,7 @@ mod tests;
 
 use case::Case;
 pub use document::*;
-pub use gates::{TestSettings, pairs_for, usual_gates};
+pub use gates::{TestSettings, duet_rule, pairs_for, usual_gates};
 pub use records::{comparable_sessions, records};
 pub use segments::seconds_for_a_pair;
 

@@ -14,10 +14,9 @@ use loadtest_core::units::{format_millis, format_percent, format_rate};
 
 use super::execute::Plan;
 use super::reference::DuetBase;
-use crate::compare::{self, Comparison, Mode, Rule, Side, TestComparison, Verdict};
+use crate::compare::{self, Comparison, Mode, Side, TestComparison, Verdict};
 use crate::data::{RunData, TestData, successes};
 use crate::session::{self, Session, SessionSide};
-use crate::stats::judge::JudgeRule;
 use crate::store::{RunDir, Store};
 use crate::verdict::{self, Facts, Policy};
 
@@ -213,7 +212,7 @@ pub(super) fn not_compared(comparison: &mut Comparison, plan: &Plan<'_>, why: &s
         file: first.map(|first| first.file.clone()).unwrap_or_default(),
         line: first.map_or(0, |first| first.line),
         verdict: Verdict::NotComparable,
-        rule: usual_rule(),
+        rule: compare::duet_rule(),
         runs: 0,
         reasons: vec![why.to_owned()],
         metrics: Vec::new(),
@@ -250,7 +249,7 @@ pub(super) fn none_compared(
             started_at: head.document.started_at.clone(),
             ..Side::default()
         },
-        rule: usual_rule(),
+        rule: compare::duet_rule(),
         order: Vec::new(),
         seed: None,
         repeat: String::new(),
@@ -265,18 +264,6 @@ pub(super) fn none_compared(
         }
     }
     comparison
-}
-
-/// The numbers of a duet that nobody set others for.
-fn usual_rule() -> Rule {
-    let JudgeRule { decision, points, .. } = JudgeRule::DUET;
-    Rule {
-        alpha: decision.alpha,
-        min_effect: decision.smallest_effect,
-        equivalence: decision.equivalence,
-        share_equivalence: points,
-        session_spread: None,
-    }
 }
 
 /// What the runs leave for later sessions.
